@@ -1,0 +1,9 @@
+"""Django application."""
+
+from django.apps import AppConfig
+
+
+class OptimizationConfig(AppConfig):
+    """The optimization layer."""
+
+    name = "optimization"

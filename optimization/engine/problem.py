@@ -1,0 +1,243 @@
+"""The values that go into the engine and come out of it: frozen, and checked when built."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from optimization.engine.errors import InvalidProblemError
+
+FloatArray = npt.NDArray[np.float64]
+
+TRADING_DAYS = 252
+"""Periods a year: daily means are multiplied by it, daily deviations by its square root."""
+
+
+class Method(StrEnum):
+    """The six optimisation methods of the wire."""
+
+    MEAN_VARIANCE = "mean_variance"
+    GENETIC_ALGORITHM = "genetic_algorithm"
+    SIMULATED_ANNEALING = "simulated_annealing"
+    PARTICLE_SWARM = "particle_swarm"
+    VQE = "vqe"
+    QAOA = "qaoa"
+
+
+class Objective(StrEnum):
+    """What a portfolio is optimised for."""
+
+    MAXIMIZE_SHARPE = "maximize_sharpe"
+    MINIMIZE_VARIANCE = "minimize_variance"
+    MAXIMIZE_RETURN = "maximize_return"
+    MINIMIZE_CVAR = "minimize_cvar"
+    MAXIMIZE_SORTINO = "maximize_sortino"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Constraints:
+    """What a portfolio has to satisfy.
+
+    Each weight lies between ``min_weight`` and ``max_weight``. Left out, ``max_weight`` is 1 and
+    ``min_weight`` is 0 for a long-only portfolio and ``-max_weight`` for a long-short one. With
+    ``sum_to_one`` the weights sum to one; without it they sum to at most one and the rest is cash
+    that earns the risk-free rate.
+
+    Attributes:
+        long_only: No weight is negative.
+        sum_to_one: The portfolio is fully invested.
+        min_weight: Smallest weight of every asset, as a fraction.
+        max_weight: Largest weight of every asset, as a fraction.
+        cvar_confidence: Tail probability of value at risk and CVaR: 0.05 is the worst 5 % of days.
+    """
+
+    long_only: bool = True
+    sum_to_one: bool = True
+    min_weight: float | None = None
+    max_weight: float | None = None
+    cvar_confidence: float = 0.05
+
+    def __post_init__(self) -> None:
+        if not 0.01 <= self.cvar_confidence <= 0.1:
+            raise InvalidProblemError(
+                f"cvar_confidence is {self.cvar_confidence:g}; it is the tail probability and lies"
+                " between 0.01 and 0.1",
+                ["constraints.cvar_confidence"],
+            )
+        for name in ("min_weight", "max_weight"):
+            value = getattr(self, name)
+            if value is not None and not -1.0 <= value <= 1.0:
+                raise InvalidProblemError(
+                    f"{name} is {value:g}; a weight bound lies between -1 and 1",
+                    [f"constraints.{name}"],
+                )
+        if self.long_only and self.min_weight is not None and self.min_weight < 0:
+            raise InvalidProblemError(
+                f"min_weight is {self.min_weight:g} but long_only is true; raise min_weight to 0"
+                " or set long_only to false",
+                ["constraints.min_weight", "constraints.long_only"],
+            )
+        if self.lower > self.upper:
+            raise InvalidProblemError(
+                f"min_weight {self.lower:g} is greater than max_weight {self.upper:g}",
+                ["constraints.min_weight", "constraints.max_weight"],
+            )
+
+    @property
+    def upper(self) -> float:
+        """Largest weight of any asset."""
+        return 1.0 if self.max_weight is None else self.max_weight
+
+    @property
+    def lower(self) -> float:
+        """Smallest weight of any asset."""
+        if self.min_weight is not None:
+            return self.min_weight
+        return 0.0 if self.long_only else -self.upper
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One portfolio problem: what happened, what is wanted, what is allowed.
+
+    Attributes:
+        returns: Simple returns per period, shape (T, n), oldest row first.
+        symbols: The n asset names, in the order of the columns.
+        objective: What to optimise.
+        constraints: What to satisfy.
+        risk_free_rate: Yearly, as a fraction; divided by 252 for one period.
+    """
+
+    returns: FloatArray
+    symbols: tuple[str, ...]
+    objective: Objective = Objective.MAXIMIZE_SHARPE
+    constraints: Constraints = field(default_factory=Constraints)
+    risk_free_rate: float = 0.0
+
+    def __post_init__(self) -> None:
+        returns = np.ascontiguousarray(self.returns, dtype=np.float64)
+        if returns.ndim != 2 or returns.shape[1] == 0:
+            raise InvalidProblemError(
+                f"returns has shape {returns.shape}; expected (T, n)", ["symbols"]
+            )
+        observations, assets = returns.shape
+        if len(self.symbols) != assets:
+            raise InvalidProblemError(
+                f"{len(self.symbols)} symbols for {assets} columns of returns", ["symbols"]
+            )
+        if len(set(self.symbols)) != assets:
+            raise InvalidProblemError("symbols holds the same symbol twice", ["symbols"])
+        if observations < 2:
+            raise InvalidProblemError(
+                f"{observations} return(s) in the window; at least 2 are needed to measure risk",
+                ["parameters.lookback"],
+            )
+        if not np.isfinite(returns).all():
+            column = int(np.flatnonzero(~np.isfinite(returns).all(axis=0))[0])
+            raise InvalidProblemError(
+                f"the returns of {self.symbols[column]} hold a missing or infinite value",
+                [f"symbols[{column}]"],
+            )
+        if not np.isfinite(self.risk_free_rate):
+            raise InvalidProblemError("risk_free_rate is not a number", ["risk_free_rate"])
+        returns = returns.view()  # the caller's own array stays as writable as it was
+        returns.flags.writeable = False
+        object.__setattr__(self, "returns", returns)
+        object.__setattr__(self, "symbols", tuple(self.symbols))
+
+    @property
+    def n_assets(self) -> int:
+        """Number of assets n."""
+        return len(self.symbols)
+
+    @property
+    def n_observations(self) -> int:
+        """Number of return rows T."""
+        return int(self.returns.shape[0])
+
+    @property
+    def period_risk_free_rate(self) -> float:
+        """Risk-free rate of one period."""
+        return self.risk_free_rate / TRADING_DAYS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """What a running solver reports.
+
+    Attributes:
+        iteration: Iterations done.
+        evaluations: Objective evaluations done.
+        best_value: Best objective value so far, in the units of the result's metrics.
+        bound: Certified bound on the objective, or None while none is known.
+        gap: Relative gap of ``best_value`` to ``bound``, or None.
+        elapsed: Seconds since the solver started.
+        weights: The best weights so far, shape (n,).
+    """
+
+    iteration: int
+    evaluations: int
+    best_value: float
+    bound: float | None
+    gap: float | None
+    elapsed: float
+    weights: FloatArray
+
+
+OnProgress = Callable[[Progress], None]
+"""Called by a solver as it goes; raising ``SolveCancelledError`` from it stops the solver."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BindingConstraint:
+    """A constraint that holds the optimum back.
+
+    Attributes:
+        name: Path of the request field, e.g. ``"constraints.max_weight"``.
+        symbol: The asset it holds, or None for a portfolio-wide constraint.
+        bound: The limit's value.
+        shadow_price: Improvement of the objective (in its metric's units) per unit of relaxation.
+        sentence: The same in plain words.
+    """
+
+    name: str
+    symbol: str | None
+    bound: float
+    shadow_price: float
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Solution:
+    """Weights with the evidence for them.
+
+    Attributes:
+        weights: Fractions of capital, shape (n,), in the order of the problem's symbols.
+        metrics: Annualised figures: ``expected_return``, ``expected_volatility``,
+            ``sharpe_ratio``, ``sortino_ratio``, ``value_at_risk``, ``cvar``, ``max_drawdown``
+            (VaR, CVaR and drawdown as positive fractions, per day). A ratio whose denominator
+            is zero is None.
+        solver: Which solver gave the weights, e.g. ``"daqp"`` or ``"cvxpy/clarabel"``.
+        solve_time: Seconds spent solving.
+        optimality_gap: Certified relative distance to the optimum, or None where no bound exists.
+        max_violation: Largest violation of any constraint.
+        covariance: ``"sample"`` or ``"ledoit_wolf"``.
+        binding: Constraints that hold the optimum back, with their shadow prices.
+        risk_contributions: Share of the portfolio's variance per asset, shape (n,), summing to 1.
+        diagnostics: Method-specific facts (seed, evaluations, stopped_by, qubits …), JSON-ready.
+    """
+
+    weights: FloatArray
+    metrics: Mapping[str, float | None]
+    solver: str
+    solve_time: float
+    optimality_gap: float | None
+    max_violation: float = 0.0
+    covariance: str = "sample"
+    binding: tuple[BindingConstraint, ...] = ()
+    risk_contributions: FloatArray | None = None
+    diagnostics: Mapping[str, Any] = MappingProxyType({})

@@ -1,0 +1,87 @@
+"""Which solver answers which method; each solver's module is imported at its first use."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from optimization.engine.errors import MethodUnavailableError
+from optimization.engine.problem import Method, OnProgress, Problem, Progress, Solution
+
+
+def ignore_progress(_progress: Progress) -> None:
+    """Report nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SolveContext:
+    """What a solver gets besides the problem.
+
+    Attributes:
+        rng: The only source of randomness.
+        parameters: The request's method-specific parameters.
+        on_progress: Where to report; raising from it stops the solver.
+    """
+
+    rng: np.random.Generator = field(default_factory=np.random.default_rng)
+    parameters: Mapping[str, Any] = MappingProxyType({})
+    on_progress: OnProgress = ignore_progress
+
+
+Solver = Callable[[Problem, SolveContext], Solution]
+
+_SOLVERS: Mapping[Method, tuple[str, str]] = {
+    Method.MEAN_VARIANCE: ("optimization.engine.convex.solver", "solve_convex"),
+}
+
+
+def available_methods() -> tuple[Method, ...]:
+    """The methods that have a solver, in the order of the enum."""
+    return tuple(method for method in Method if method in _SOLVERS)
+
+
+def solver_for(method: Method) -> Solver:
+    """The solver of a method.
+
+    Raises:
+        MethodUnavailableError: The method has no solver in this build.
+    """
+    if method not in _SOLVERS:
+        names = ", ".join(available_methods())
+        raise MethodUnavailableError(
+            f"{method} is not available on this server; use one of: {names}", ["method"]
+        )
+    module, name = _SOLVERS[method]
+    solver: Solver = getattr(import_module(module), name)
+    return solver
+
+
+def solve(
+    problem: Problem,
+    *,
+    method: Method = Method.MEAN_VARIANCE,
+    rng: np.random.Generator | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    on_progress: OnProgress = ignore_progress,
+) -> Solution:
+    """Solve a problem with a method.
+
+    Args:
+        problem: What to solve.
+        method: How.
+        rng: Source of randomness; the same state gives the same weights.
+        parameters: Method-specific settings, by the names of the wire.
+        on_progress: Called as the solver goes; raising ``SolveCancelledError`` stops it.
+
+    Raises:
+        EngineError: See ``optimization.engine.errors``.
+    """
+    context = SolveContext(
+        rng=np.random.default_rng() if rng is None else rng,
+        parameters=MappingProxyType(dict(parameters or {})),
+        on_progress=on_progress,
+    )
+    return solver_for(method)(problem, context)

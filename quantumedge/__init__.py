@@ -1,0 +1,5 @@
+"""Composition root of QuantumEdge."""
+
+from quantumedge.celery import app as celery_app
+
+__all__ = ["celery_app"]

@@ -1,0 +1,295 @@
+"""Every knob of the server, once; each is read from the environment (or a ``.env`` file).
+
+``quantumedge.checks`` refuses values out of range when the server starts. Knobs are listed in
+``docs/operating.md``, which is generated from this file's comments.
+"""
+
+import os
+import secrets
+from pathlib import Path
+
+import environ
+from csp.constants import NONE, SELF
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = environ.Env()
+environ.Env.read_env(BASE_DIR / ".env")
+
+# -- Where things live
+
+# Folder of everything the server writes: database, panels, logs, sockets.
+DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "var"))).resolve()
+DATA_DIR.mkdir(parents=True, exist_ok=True)
+
+# Redis or Valkey. Unset: `manage.py serve` starts an embedded Valkey on a private socket.
+EMBEDDED_REDIS_SOCKET = Path(
+    env.str("EMBEDDED_REDIS_SOCKET", default=str(DATA_DIR / "valkey.sock"))
+)
+EMBEDDED_REDIS = not env.str("REDIS_URL", default="")
+REDIS_URL = env.str("REDIS_URL", default="") or f"unix://{EMBEDDED_REDIS_SOCKET}"
+# Prefix of every Redis key, so that several servers can share one Redis.
+REDIS_PREFIX = env.str("REDIS_PREFIX", default="qe")
+
+# Celery's broker: Redis (the default: REDIS_URL) or amqp:// for RabbitMQ.
+BROKER_URL = env.str("BROKER_URL", default="") or (
+    f"redis+socket://{EMBEDDED_REDIS_SOCKET}" if EMBEDDED_REDIS else REDIS_URL
+)
+
+# -- Access
+
+# Local mode: anonymous clients allowed, bound to loopback only.
+LOCAL_MODE = env.bool("LOCAL_MODE", default=True)
+# Address and port of the web server.
+HOST = env.str("HOST", default="127.0.0.1")
+PORT = env.int("PORT", default=8000)
+# Host names this server answers to, comma-separated.
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+# Origins of pages that may open a WebSocket besides the server's own, e.g. https://desk.example.
+ALLOWED_ORIGINS = env.list("ALLOWED_ORIGINS", default=[])
+
+
+def _secret_key() -> str:
+    """The configured key, or one that is made once and kept in DATA_DIR."""
+    configured = env.str("SECRET_KEY", default="")
+    if configured:
+        return str(configured)
+    path = DATA_DIR / "secret_key"
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_text()
+    with os.fdopen(descriptor, "w") as file:
+        key = secrets.token_urlsafe(50)
+        file.write(key)
+    return key
+
+
+# Signing key of sessions. Unset: made at first start and kept in DATA_DIR.
+SECRET_KEY = _secret_key()
+# Django's debug pages; never in production.
+DEBUG = env.bool("DEBUG", default=False)
+# Cookies only over TLS, HSTS; true whenever local mode is off.
+SECURE = env.bool("SECURE", default=not LOCAL_MODE)
+
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SECURE_HSTS_SECONDS = 31_536_000 if SECURE else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = SECURE
+SECURE_SSL_REDIRECT = SECURE and env.bool("SSL_REDIRECT", default=True)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if SECURE else None
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+        "base-uri": [NONE],
+    }
+}
+
+# -- The spec's three knobs
+
+# Seconds a result is served from the cache to automatic triggers.
+CACHE_TTL = env.int("CACHE_TTL", default=300)
+# Requests that may wait, over all lanes; the next one is refused.
+MAX_QUEUE_SIZE = env.int("MAX_QUEUE_SIZE", default=100)
+# Least seconds between two automatic optimisations of one portfolio.
+OPTIMIZATION_INTERVAL = env.float("OPTIMIZATION_INTERVAL", default=60.0)
+
+# -- Limits; each refusal names the one it met
+
+# Quotes may move this far (relative) before a cached result is stale.
+CACHE_PRICE_TOLERANCE = env.float("CACHE_PRICE_TOLERANCE", default=0.001)
+# Symbols in one request.
+MAX_SYMBOLS = env.int("MAX_SYMBOLS", default=1000)
+# Largest WebSocket message, in bytes; a larger one is answered with an error.
+MAX_MESSAGE_BYTES = env.int("MAX_MESSAGE_BYTES", default=262_144)
+# WebSocket messages of one connection per second, over ten seconds.
+MAX_MESSAGES_PER_SECOND = env.int("MAX_MESSAGES_PER_SECOND", default=200)
+# Connections of one user (in local mode: of everybody).
+MAX_CONNECTIONS_PER_USER = env.int(
+    "MAX_CONNECTIONS_PER_USER", default=20 if not LOCAL_MODE else 20_000
+)
+# Bytes that may wait for one client that reads slowly; then it is disconnected.
+MAX_OUTBOX_BYTES = env.int("MAX_OUTBOX_BYTES", default=2_097_152)
+
+# -- Running
+
+# Returns in the window of a request that names no lookback.
+DEFAULT_LOOKBACK = env.int("DEFAULT_LOOKBACK", default=252)
+# Seconds a worker may hold a request before another one takes it over.
+LEASE_SECONDS = env.float("LEASE_SECONDS", default=8.0)
+# Seconds after which a solve is ended by force, per lane.
+HARD_TIME_LIMITS = {
+    "convex": env.int("CONVEX_TIME_LIMIT", default=60),
+    "heuristic": env.int("HEURISTIC_TIME_LIMIT", default=120),
+    "quantum": env.int("QUANTUM_TIME_LIMIT", default=300),
+}
+# Processes of each lane's worker.
+WORKER_CONCURRENCY = {
+    "convex": env.int("CONVEX_CONCURRENCY", default=1),
+    "heuristic": env.int("HEURISTIC_CONCURRENCY", default=1),
+    "quantum": env.int("QUANTUM_CONCURRENCY", default=1),
+}
+# Feed that `manage.py serve` runs: simulated, replay or none.
+FEED = env.str("FEED", default="simulated")
+# Seconds without a tick after which the feed counts as stale.
+FEED_STALE_SECONDS = env.float("FEED_STALE_SECONDS", default=10.0)
+# Frames kept per topic for clients that resume.
+TOPIC_HISTORY = env.int("TOPIC_HISTORY", default=1000)
+# Minimum level of the logs.
+LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
+
+# -- Django
+
+ROOT_URLCONF = "quantumedge.urls"
+ASGI_APPLICATION = "quantumedge.asgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en-us"
+
+INSTALLED_APPS = [
+    "quantumedge",
+    "streaming",
+    "optimization",
+    "marketdata",
+    "channels",
+    "rest_framework",
+    "drf_spectacular",
+    "csp",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# postgres://… or unset for SQLite in DATA_DIR.
+DATABASES = {
+    "default": env.db_url("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'quantumedge.sqlite3'}")
+}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    DATABASES["default"]["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 5,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+    }
+else:
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+DATABASES["default"]["CONN_MAX_AGE"] = None
+
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": REDIS_PREFIX,
+        "TIMEOUT": CACHE_TTL,
+    }
+}
+
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        # redis-py 8 times an idle socket out after 5 s, which would end every subscription.
+        "CONFIG": {
+            "hosts": [{"address": REDIS_URL, "socket_timeout": None}],
+            "prefix": f"{REDIS_PREFIX}:layer:",
+        },
+    }
+}
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+LOGIN_URL = "admin:login"
+
+STATIC_URL = "/static/"
+STATIC_ROOT = DATA_DIR / "static"
+
+REST_FRAMEWORK = {
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["streaming.access.IsAllowed"],
+    "UNICODE_JSON": True,
+    "STRICT_JSON": True,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "QuantumEdge",
+    "DESCRIPTION": "Real-time portfolio optimisation server.",
+    "VERSION": "0.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+}
+
+# -- Celery
+
+CELERY_BROKER_URL = BROKER_URL
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TIMEZONE = "UTC"
+CELERY_BROKER_TRANSPORT_OPTIONS = (
+    {}
+    if BROKER_URL.startswith("amqp")
+    # A dead worker's token comes back soon; claiming is idempotent, so an early return is harmless.
+    else {"visibility_timeout": 600, "global_keyprefix": f"{REDIS_PREFIX}:celery:"}
+)
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+}
