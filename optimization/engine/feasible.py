@@ -36,11 +36,11 @@ class FeasibleSet:
             InfeasibleProblemError: It is empty; the message names the smallest mend.
         """
         check_bounds(problem)
-        constraints, n = problem.constraints, problem.n_assets
+        lower, upper = asset_bounds(problem)
         return cls(
-            lower=np.full(n, constraints.lower),
-            upper=np.full(n, constraints.upper),
-            budget_low=1.0 if constraints.sum_to_one else min(n * constraints.lower, 1.0),
+            lower=lower,
+            upper=upper,
+            budget_low=1.0 if problem.constraints.sum_to_one else min(float(lower.sum()), 1.0),
             budget_high=1.0,
         )
 
@@ -56,6 +56,15 @@ class FeasibleSet:
         )
 
 
+def asset_bounds(problem: Problem) -> tuple[FloatArray, FloatArray]:
+    """Smallest and largest weight of every asset, two arrays of shape (n,)."""
+    constraints, n = problem.constraints, problem.n_assets
+    lower, upper = np.full(n, constraints.lower), np.full(n, constraints.upper)
+    for position, symbol in enumerate(problem.symbols if constraints.asset_bounds else ()):
+        lower[position], upper[position] = constraints.bounds_of(symbol)
+    return lower, upper
+
+
 def check_bounds(problem: Problem) -> None:
     """Refuse bounds that no portfolio of n assets can satisfy.
 
@@ -63,15 +72,34 @@ def check_bounds(problem: Problem) -> None:
         InfeasibleProblemError: Naming the bounds in conflict and the smallest relaxation.
     """
     constraints, n = problem.constraints, problem.n_assets
-    if constraints.sum_to_one and n * constraints.upper < 1.0 - SLACK:
-        raise InfeasibleProblemError(
-            f"{n} assets of at most {constraints.upper:g} each cannot sum to 1; raise max_weight"
-            f" to at least {1 / n:.6g} or set sum_to_one to false",
-            ["constraints.max_weight", "constraints.sum_to_one", "symbols"],
+    own = ["constraints.asset_bounds"] if constraints.asset_bounds else []
+    lower, upper = asset_bounds(problem)
+    largest, smallest = float(upper.sum()), float(lower.sum())
+    if constraints.sum_to_one and largest < 1.0 - SLACK:
+        free = n - sum(item.max_weight is not None for item in constraints.asset_bounds.values())
+        mend = (
+            f"raise max_weight to at least {constraints.upper + (1 - largest) / free:.6g}"
+            if free and constraints.upper + (1 - largest) / free <= 1
+            else f"raise the largest weights by {1 - largest:.6g} in total"
         )
-    if n * constraints.lower > 1.0 + SLACK:
         raise InfeasibleProblemError(
-            f"{n} assets of at least {constraints.lower:g} each sum to more than 1; lower"
-            f" min_weight to at most {1 / n:.6g}",
-            ["constraints.min_weight", "symbols"],
+            f"{n} assets of at most {_each(upper)} cannot sum to 1; {mend} or set sum_to_one to"
+            " false",
+            ["constraints.max_weight", *own, "constraints.sum_to_one", "symbols"],
         )
+    if smallest > 1.0 + SLACK:
+        free = n - sum(item.min_weight is not None for item in constraints.asset_bounds.values())
+        mend = (
+            f"lower min_weight to at most {constraints.lower - (smallest - 1) / free:.6g}"
+            if free
+            else f"lower the smallest weights by {smallest - 1:.6g} in total"
+        )
+        raise InfeasibleProblemError(
+            f"{n} assets of at least {_each(lower)} sum to more than 1; {mend}",
+            ["constraints.min_weight", *own, "symbols"],
+        )
+
+
+def _each(bounds: FloatArray) -> str:
+    low, high = float(bounds.min()), float(bounds.max())
+    return f"{low:g} each" if low == high else f"{low:g} to {high:g} each"

@@ -3,13 +3,28 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from optimization.engine.constraints import AssetBounds, Constraints, Group
 from optimization.engine.errors import InvalidProblemError
+
+__all__ = [
+    "TRADING_DAYS",
+    "AssetBounds",
+    "BindingConstraint",
+    "Constraints",
+    "FloatArray",
+    "Group",
+    "Method",
+    "Objective",
+    "OnProgress",
+    "Problem",
+    "Progress",
+    "Solution",
+]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -36,68 +51,6 @@ class Objective(StrEnum):
     MAXIMIZE_RETURN = "maximize_return"
     MINIMIZE_CVAR = "minimize_cvar"
     MAXIMIZE_SORTINO = "maximize_sortino"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Constraints:
-    """What a portfolio has to satisfy.
-
-    Each weight lies between ``min_weight`` and ``max_weight``. Left out, ``max_weight`` is 1 and
-    ``min_weight`` is 0 for a long-only portfolio and ``-max_weight`` for a long-short one. With
-    ``sum_to_one`` the weights sum to one; without it they sum to at most one and the rest is cash
-    that earns the risk-free rate.
-
-    Attributes:
-        long_only: No weight is negative.
-        sum_to_one: The portfolio is fully invested.
-        min_weight: Smallest weight of every asset, as a fraction.
-        max_weight: Largest weight of every asset, as a fraction.
-        cvar_confidence: Tail probability of value at risk and CVaR: 0.05 is the worst 5 % of days.
-    """
-
-    long_only: bool = True
-    sum_to_one: bool = True
-    min_weight: float | None = None
-    max_weight: float | None = None
-    cvar_confidence: float = 0.05
-
-    def __post_init__(self) -> None:
-        if not 0.01 <= self.cvar_confidence <= 0.1:
-            raise InvalidProblemError(
-                f"cvar_confidence is {self.cvar_confidence:g}; it is the tail probability and lies"
-                " between 0.01 and 0.1",
-                ["constraints.cvar_confidence"],
-            )
-        for name in ("min_weight", "max_weight"):
-            value = getattr(self, name)
-            if value is not None and not -1.0 <= value <= 1.0:
-                raise InvalidProblemError(
-                    f"{name} is {value:g}; a weight bound lies between -1 and 1",
-                    [f"constraints.{name}"],
-                )
-        if self.long_only and self.min_weight is not None and self.min_weight < 0:
-            raise InvalidProblemError(
-                f"min_weight is {self.min_weight:g} but long_only is true; raise min_weight to 0"
-                " or set long_only to false",
-                ["constraints.min_weight", "constraints.long_only"],
-            )
-        if self.lower > self.upper:
-            raise InvalidProblemError(
-                f"min_weight {self.lower:g} is greater than max_weight {self.upper:g}",
-                ["constraints.min_weight", "constraints.max_weight"],
-            )
-
-    @property
-    def upper(self) -> float:
-        """Largest weight of any asset."""
-        return 1.0 if self.max_weight is None else self.max_weight
-
-    @property
-    def lower(self) -> float:
-        """Smallest weight of any asset."""
-        if self.min_weight is not None:
-            return self.min_weight
-        return 0.0 if self.long_only else -self.upper
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +84,13 @@ class Problem:
             )
         if len(set(self.symbols)) != assets:
             raise InvalidProblemError("symbols holds the same symbol twice", ["symbols"])
+        for symbol, path in self.constraints.mentioned():
+            if symbol not in self.symbols:
+                raise InvalidProblemError(
+                    f"{path} names {symbol}, which is not among the symbols; add it there or"
+                    " leave it out here",
+                    [path, "symbols"],
+                )
         if observations < 2:
             raise InvalidProblemError(
                 f"{observations} return(s) in the window; at least 2 are needed to measure risk",
@@ -240,4 +200,4 @@ class Solution:
     covariance: str = "sample"
     binding: tuple[BindingConstraint, ...] = ()
     risk_contributions: FloatArray | None = None
-    diagnostics: Mapping[str, Any] = MappingProxyType({})
+    diagnostics: Mapping[str, Any] = field(default_factory=dict)

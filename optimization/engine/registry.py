@@ -27,7 +27,7 @@ class SolveContext:
     """
 
     rng: np.random.Generator = field(default_factory=np.random.default_rng)
-    parameters: Mapping[str, Any] = MappingProxyType({})
+    parameters: Mapping[str, Any] = field(default_factory=dict)
     on_progress: OnProgress = ignore_progress
 
 
@@ -43,8 +43,8 @@ def available_methods() -> tuple[Method, ...]:
     return tuple(method for method in Method if method in _SOLVERS)
 
 
-def solver_for(method: Method) -> Solver:
-    """The solver of a method.
+def check_available(method: Method) -> None:
+    """Refuse a method without a solver; loads none.
 
     Raises:
         MethodUnavailableError: The method has no solver in this build.
@@ -54,6 +54,15 @@ def solver_for(method: Method) -> Solver:
         raise MethodUnavailableError(
             f"{method} is not available on this server; use one of: {names}", ["method"]
         )
+
+
+def solver_for(method: Method) -> Solver:
+    """The solver of a method, its module loaded.
+
+    Raises:
+        MethodUnavailableError: The method has no solver in this build.
+    """
+    check_available(method)
     module, name = _SOLVERS[method]
     solver: Solver = getattr(import_module(module), name)
     return solver

@@ -1,0 +1,111 @@
+"""Means and covariances of returns, kept in factored form so that Σ need not be formed."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from optimization.engine.errors import InvalidProblemError
+from optimization.engine.problem import FloatArray
+
+SAMPLE = "sample"
+LEDOIT_WOLF = "ledoit_wolf"
+
+
+@dataclass(frozen=True)
+class Covariance:
+    """Σ = factor'factor + ridge·I.
+
+    Attributes:
+        factor: Shape (k, n); for a sample covariance the centred returns over √(T − 1).
+        ridge: Non-negative multiple of the identity.
+        kind: ``"sample"`` or ``"ledoit_wolf"``.
+    """
+
+    factor: FloatArray
+    ridge: float = 0.0
+    kind: str = SAMPLE
+
+    @property
+    def n_assets(self) -> int:
+        """Number of assets n."""
+        return int(self.factor.shape[1])
+
+    @cached_property
+    def dense(self) -> FloatArray:
+        """Σ, shape (n, n)."""
+        matrix = self.factor.T @ self.factor
+        matrix[np.diag_indices(self.n_assets)] += self.ridge
+        return np.asarray(matrix)
+
+    @cached_property
+    def variances(self) -> FloatArray:
+        """Diagonal of Σ, shape (n,)."""
+        return np.asarray(np.einsum("ij,ij->j", self.factor, self.factor) + self.ridge)
+
+    def times(self, weights: FloatArray) -> FloatArray:
+        """Σw, shape (n,)."""
+        return np.asarray(self.factor.T @ (self.factor @ weights) + self.ridge * weights)
+
+    def variance(self, weights: FloatArray) -> float:
+        """w'Σw."""
+        outcomes = self.factor @ weights
+        return float(outcomes @ outcomes + self.ridge * (weights @ weights))
+
+    def block(self, assets: FloatArray) -> FloatArray:
+        """Rows and columns of Σ for some assets, given by index."""
+        columns = np.ascontiguousarray(self.factor[:, assets])
+        matrix = columns.T @ columns
+        matrix[np.diag_indices(columns.shape[1])] += self.ridge
+        return np.asarray(matrix)
+
+    def root(self) -> FloatArray:
+        """A matrix G of at most n rows with G'G = Σ, for conic solvers."""
+        if self.ridge == 0.0 and self.factor.shape[0] <= self.n_assets:
+            return self.factor
+        values, vectors = np.linalg.eigh(self.dense)
+        keep = values > 0
+        return np.asarray((vectors[:, keep] * np.sqrt(values[keep])).T)
+
+
+def sample_covariance(returns: FloatArray) -> Covariance:
+    """Sample covariance with the divisor T − 1."""
+    observations = returns.shape[0]
+    return Covariance((returns - returns.mean(axis=0)) / np.sqrt(observations - 1))
+
+
+def ledoit_wolf(returns: FloatArray) -> Covariance:
+    """Covariance shrunk towards the mean variance times the identity.
+
+    Ledoit and Wolf, *A well-conditioned estimator for large-dimensional covariance matrices*
+    (2004), with the divisor T as in scikit-learn.
+    """
+    observations, assets = returns.shape
+    centred = returns - returns.mean(axis=0)
+    gram = centred @ centred.T if observations < assets else centred.T @ centred
+    target = float(np.einsum("ij,ij->", centred, centred)) / (observations * assets)
+    squared_norm = float(np.einsum("ij,ij->", gram, gram)) / observations**2
+    fourth = float((np.einsum("ij,ij->i", centred, centred) ** 2).sum())
+    noise = (fourth / observations - squared_norm) / (assets * observations)
+    distance = squared_norm / assets - target**2
+    shrinkage = min(noise, distance) / distance if distance > 0 else 0.0
+    return Covariance(
+        centred * np.sqrt((1.0 - shrinkage) / observations), shrinkage * target, LEDOIT_WOLF
+    )
+
+
+def estimate_covariance(returns: FloatArray, requested: object = None) -> Covariance:
+    """The covariance asked for; left open, the sample's, or Ledoit–Wolf's when T < 2n.
+
+    Raises:
+        InvalidProblemError: ``requested`` is no known estimator.
+    """
+    if requested not in (None, SAMPLE, LEDOIT_WOLF):
+        raise InvalidProblemError(
+            f"covariance is {requested!r}; it is one of: {SAMPLE}, {LEDOIT_WOLF}",
+            ["parameters.covariance"],
+        )
+    observations, assets = returns.shape
+    if requested == LEDOIT_WOLF or observations < 2 * assets:
+        return ledoit_wolf(returns)
+    return sample_covariance(returns)
