@@ -8,13 +8,14 @@ import os
 import secrets
 from pathlib import Path
 
-import environ
 from csp.constants import NONE, SELF
+
+from quantumedge.environment import Env, socket_path
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-env = environ.Env()
-environ.Env.read_env(BASE_DIR / ".env")
+env = Env()
+Env.read_env(BASE_DIR / ".env")
 
 # -- Where things live
 
@@ -23,9 +24,7 @@ DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "var"))).resolve()
 DATA_DIR.mkdir(parents=True, exist_ok=True)
 
 # Redis or Valkey. Unset: `manage.py serve` starts an embedded Valkey on a private socket.
-EMBEDDED_REDIS_SOCKET = Path(
-    env.str("EMBEDDED_REDIS_SOCKET", default=str(DATA_DIR / "valkey.sock"))
-)
+EMBEDDED_REDIS_SOCKET = socket_path(DATA_DIR, "valkey.sock")
 EMBEDDED_REDIS = not env.str("REDIS_URL", default="")
 REDIS_URL = env.str("REDIS_URL", default="") or f"unix://{EMBEDDED_REDIS_SOCKET}"
 # Prefix of every Redis key, so that several servers can share one Redis.
@@ -43,6 +42,8 @@ LOCAL_MODE = env.bool("LOCAL_MODE", default=True)
 # Address and port of the web server.
 HOST = env.str("HOST", default="127.0.0.1")
 PORT = env.int("PORT", default=8000)
+# Web server processes that share the port.
+WEB_PROCESSES = env.int("WEB_PROCESSES", default=1)
 # Host names this server answers to, comma-separated.
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 # Origins of pages that may open a WebSocket besides the server's own, e.g. https://desk.example.
@@ -67,6 +68,8 @@ def _secret_key() -> str:
 
 # Signing key of sessions. Unset: made at first start and kept in DATA_DIR.
 SECRET_KEY = _secret_key()
+# Whether the key comes from the environment, as it must for a server that others can reach.
+SECRET_KEY_CONFIGURED = bool(env.str("SECRET_KEY", default=""))
 # Django's debug pages; never in production.
 DEBUG = env.bool("DEBUG", default=False)
 # Cookies only over TLS, HSTS; true whenever local mode is off.
@@ -176,6 +179,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "servestatic.middleware.ServeStaticMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -250,6 +254,9 @@ LOGIN_URL = "admin:login"
 
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"
+# Static files are served from where the applications keep them: nothing to collect first.
+SERVESTATIC_USE_FINDERS = True
+SERVESTATIC_USE_STATIC_ROOT = False
 
 REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
