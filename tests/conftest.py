@@ -4,18 +4,27 @@ pytest-django would load the settings before any conftest runs if pyproject.toml
 are named here instead.
 """
 
+import atexit
 import os
 import shutil
 import socket
+import subprocess
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import django
 import pytest
+from pytest_django.fixtures import Settings
 from redis import Redis
 
 from tests.valkey import start_valkey
+
+if TYPE_CHECKING:
+    from marketdata.models import DataVersion
 
 # Below /tmp and short: a unix socket's path may have about 107 bytes.
 _FOLDER = Path(tempfile.mkdtemp(prefix="qe-", dir="/tmp"))
@@ -30,13 +39,16 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "quantumedge.settings"
 django.setup()
 
 
-def pytest_unconfigure() -> None:
-    """Stop Valkey and remove its folder."""
+def _stop() -> None:
     _VALKEY.terminate()
     _VALKEY.wait()
     assert _VALKEY.stdout is not None
     _VALKEY.stdout.close()
     shutil.rmtree(_FOLDER, ignore_errors=True)
+
+
+# At exit and not in a hook: a conftest that fails to import ends the run before any hook.
+atexit.register(_stop)
 
 
 @pytest.fixture(scope="session")
@@ -62,3 +74,39 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+@pytest.fixture
+def run_python() -> Callable[[str], str]:
+    """Runs a program in a Python of its own and returns what it printed."""
+
+    def run(program: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture
+def panels(settings: Settings, tmp_path: Path) -> Path:
+    """The folder of this test's panels."""
+    settings.DATA_DIR = tmp_path
+    return tmp_path / "panels"
+
+
+@pytest.fixture
+def market(db: None, panels: Path) -> "DataVersion":
+    """The last 600 days of six real symbols and a simulated one, in the database and the panels."""
+    from marketdata.sample import sample_histories
+    from marketdata.services import histories_store
+
+    wanted = {"AAPL", "JPM", "KO", "MSFT", "PFE", "XOM", "GOOGL"}
+    histories = [
+        replace(history, dates=history.dates[-600:], closes=history.closes[-600:])
+        for history in sample_histories()
+        if history.symbol in wanted
+    ]
+    return histories_store(histories, reason="test market")

@@ -1,0 +1,117 @@
+"""The newest quotes, in one Redis hash that every process reads; ticks are kept nowhere else."""
+
+import json
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from django.conf import settings
+
+from marketdata.models import Source
+from marketdata.redis_client import redis_client, redis_key
+from marketdata.signals import tick_recorded
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """The price of a symbol at a moment.
+
+    Attributes:
+        symbol: Its ticker.
+        price: In the currency of its bars.
+        timestamp: Epoch seconds.
+        source: ``real`` or ``simulated``.
+        feed: Name of the feed that brought it.
+    """
+
+    symbol: str
+    price: float
+    timestamp: float
+    source: Source
+    feed: str
+
+
+@dataclass(frozen=True, slots=True)
+class FeedStatus:
+    """How the feed does.
+
+    Attributes:
+        name: The feed that ticked last; empty before the first tick.
+        last_tick: Epoch seconds of the last batch; None before the first.
+        stale: No tick for FEED_STALE_SECONDS, or never.
+        ticks: Quotes recorded since Redis was started empty.
+    """
+
+    name: str
+    last_tick: float | None
+    stale: bool
+    ticks: int
+
+
+def record_quotes(quotes: Iterable[Quote]) -> dict[str, Quote]:
+    """Write the newest quote of each symbol and tell the receivers of ``tick_recorded``.
+
+    Blocks on Redis; a receiver that fails is logged and keeps nobody else from the news.
+
+    Returns:
+        What was written, by symbol: the last of each symbol in ``quotes``.
+    """
+    newest = {quote.symbol: quote for quote in quotes}
+    if not newest:
+        return newest
+    feed = next(reversed(newest.values())).feed
+    pipeline = redis_client().pipeline(transaction=True)
+    pipeline.hset(_quotes_key(), mapping={s: _encode(quote) for s, quote in newest.items()})
+    pipeline.hset(_feed_key(), mapping={"name": feed, "last_tick": repr(time.time())})
+    pipeline.hincrby(_feed_key(), "ticks", len(newest))
+    pipeline.execute()
+    tick_recorded.send_robust(sender=record_quotes, quotes=newest)
+    return newest
+
+
+def latest_quotes(symbols: Iterable[str] | None = None) -> dict[str, Quote]:
+    """The newest quotes of ``symbols`` (all when left out); symbols without one are left out."""
+    if symbols is None:
+        values: list[bytes | str | None] = [*redis_client().hvals(_quotes_key())]
+    else:
+        names = list(symbols)
+        values = list(redis_client().hmget(_quotes_key(), names)) if names else []
+    decoded = [_decode(value) for value in values if value is not None]
+    return {quote.symbol: quote for quote in decoded}
+
+
+def feed_status() -> FeedStatus:
+    """Which feed ticks, since when not, and how much."""
+    told: Mapping[bytes | str, bytes | str] = redis_client().hgetall(_feed_key())
+    if not told:
+        return FeedStatus(name="", last_tick=None, stale=True, ticks=0)
+    fields = {_text(key): _text(value) for key, value in told.items()}
+    last_tick = float(fields["last_tick"])
+    return FeedStatus(
+        name=fields["name"],
+        last_tick=last_tick,
+        stale=time.time() - last_tick > settings.FEED_STALE_SECONDS,
+        ticks=int(fields["ticks"]),
+    )
+
+
+def _quotes_key() -> str:
+    return redis_key("quotes")
+
+
+def _feed_key() -> str:
+    return redis_key("feed")
+
+
+def _encode(quote: Quote) -> str:
+    fields = [quote.symbol, quote.price, quote.timestamp, str(quote.source), quote.feed]
+    return json.dumps(fields)
+
+
+def _decode(value: bytes | str) -> Quote:
+    symbol, price, timestamp, source, feed = json.loads(value)
+    return Quote(symbol, price, timestamp, Source(source), feed)
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value

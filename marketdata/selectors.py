@@ -1,0 +1,117 @@
+"""What the other layers read: the current data version and windows of returns."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from marketdata.errors import NoMarketDataError, PanelMissingError
+from marketdata.models import DataVersion
+from marketdata.panel import Panel, open_panel
+from marketdata.services import panel_rebuild, panels_folder
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReturnWindow:
+    """Simple daily returns of completed bars.
+
+    Attributes:
+        returns: Shape (T, n), C-contiguous; row t is close t over close t-1, less one.
+        symbols: Names of the columns, in the order asked for.
+        start: Day of the first return.
+        end: Day of the last return.
+        data_version: The version that was read.
+        sources: ``real`` or ``simulated`` per symbol.
+        last_closes: Closes on ``end``, shape (n,).
+    """
+
+    returns: FloatArray
+    symbols: tuple[str, ...]
+    start: dt.date
+    end: dt.date
+    data_version: str
+    sources: Mapping[str, str]
+    last_closes: FloatArray
+
+    @property
+    def observations(self) -> int:
+        """Number of returns, T."""
+        return len(self.returns)
+
+
+def current_data_version() -> str:
+    """Name of the newest data version (one query).
+
+    Raises:
+        NoMarketDataError: Nothing is loaded.
+    """
+    name = DataVersion.objects.values_list("name", flat=True).first()
+    if name is None:
+        raise NoMarketDataError
+    return name
+
+
+def check_symbols(symbols: Sequence[str], lookback: int) -> None:
+    """Refuse symbols of which no window of ``lookback`` returns can be had (one query).
+
+    Raises:
+        NoMarketDataError, UnknownSymbolError, ShortHistoryError: Each naming the symbols.
+    """
+    load_panel(current_data_version()).check(symbols, lookback)
+
+
+def return_window(
+    symbols: Sequence[str], lookback: int, data_version: str | None = None
+) -> ReturnWindow:
+    """The newest ``lookback`` returns of ``symbols`` on the days that all of them share.
+
+    Args:
+        symbols: Columns of the result; at least one.
+        lookback: Number of returns.
+        data_version: An older version, to repeat a run; the current one when left out.
+
+    Raises:
+        NoMarketDataError, UnknownSymbolError, ShortHistoryError: Each naming the symbols.
+        PanelMissingError: This machine does not have that older version.
+    """
+    panel = load_panel(data_version or current_data_version())
+    table = panel.window(symbols, lookback)
+    return ReturnWindow(
+        returns=table.closes[1:] / table.closes[:-1] - 1.0,
+        symbols=tuple(symbols),
+        start=table.dates[1].item(),
+        end=table.dates[-1].item(),
+        data_version=panel.version,
+        sources={symbol: panel.sources[panel.columns[symbol]] for symbol in symbols},
+        last_closes=table.closes[-1].copy(),
+    )
+
+
+def known_symbols() -> tuple[str, ...]:
+    """Every symbol of the current data version, in alphabetical order."""
+    return load_panel(current_data_version()).symbols
+
+
+def load_panel(version: str) -> Panel:
+    """The mapped panel of ``version``; a machine that lacks the current one builds it.
+
+    Raises:
+        PanelMissingError: An older version that this machine does not have.
+    """
+    try:
+        return _mapped(panels_folder(), version)
+    except PanelMissingError:
+        if version != current_data_version():
+            raise
+        return panel_rebuild()
+
+
+@lru_cache(maxsize=8)
+def _mapped(folder: Path, version: str) -> Panel:
+    return open_panel(folder, version)
