@@ -1,0 +1,30 @@
+"""The web server's TCP socket, opened by whoever starts the web server's processes."""
+
+import socket
+
+BACKLOG = 1024
+KERNEL_BUFFER_BYTES = 262_144
+"""What the kernel may hold for one client; its default grows to several megabytes."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening TCP socket, ready to be shared by several server processes.
+
+    Raises:
+        OSError: The address is not this machine's, or the port is in use.
+    """
+    address = host.strip("[]")
+    family, kind, protocol, _, target = socket.getaddrinfo(
+        address, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BUFFER_BYTES)
+        listener.bind(target)
+        listener.listen(BACKLOG)
+        listener.setblocking(False)
+    except OSError:
+        listener.close()
+        raise
+    return listener

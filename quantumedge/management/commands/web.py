@@ -1,0 +1,38 @@
+"""``manage.py web``: one web server process, alone or on a socket that a supervisor holds."""
+
+import socket
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from quantumedge.listening import listen
+
+
+class Command(BaseCommand):
+    """Serve HTTP and WebSockets in the foreground."""
+
+    help = "Serve HTTP and WebSockets. `manage.py serve` starts this and everything else."
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Where to listen."""
+        parser.add_argument("--host", default=settings.HOST, help="address (default: %(default)s)")
+        parser.add_argument(
+            "--port", type=int, default=settings.PORT, help="TCP port (default: %(default)s)"
+        )
+        parser.add_argument("--fd", type=int, help="an inherited listening socket to use instead")
+
+    def handle(self, *, host: str, port: int, fd: int | None, **options: object) -> None:  # noqa: ARG002
+        """Run until a signal ends it."""
+        # Importing the web server replaces Twisted's reactor, so only when it is wanted.
+        from quantumedge.webserver import PacedServer  # noqa: PLC0415 # isort: skip - first
+        from quantumedge.asgi import application  # noqa: PLC0415
+
+        try:
+            listener = listen(host, port) if fd is None else socket.socket(fileno=fd)
+        except OSError as error:
+            raise CommandError(
+                f"cannot listen on {host}:{port} ({error.strerror}): "
+                "stop the other program or choose another port with --port"
+            ) from error
+        PacedServer(application, listener).run()

@@ -1,0 +1,224 @@
+"""Daphne, with the bounds that a server for strangers' sockets needs.
+
+Daphne's ``send`` never waits for the socket (Daphne #170) and its inbox has no bound either: one
+client that stops reading, or writes faster than it is served, costs memory without end. Here each
+WebSocket's :class:`Flow` tells the application when the client lags, and stops reading from a
+client whose messages wait. Everything else is Daphne's own.
+"""
+
+from daphne.server import Server  # isort: skip - first: it installs Twisted's asyncio reactor
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from daphne.ws_protocol import WebSocketProtocol
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Message, Receive, Send], Awaitable[None]]
+
+FLOW = "quantumedge.flow"
+"""Key of the connection's :class:`Flow` in ``scope["extensions"]``."""
+
+MESSAGE_CAP_BYTES = 4 * 1024 * 1024
+"""Above it the connection is closed with 1009; below it the application answers what is too big."""
+INBOX_MESSAGES = 64
+INBOX_BYTES = 2 * MESSAGE_CAP_BYTES
+"""A client with this much unread input is not read from until half of it is handled."""
+PING_SECONDS = 20
+PONG_SECONDS = 30
+HTTP_SECONDS = 60
+CLOSE_SECONDS = 2.0
+"""How long a stopping server waits for closing handshakes and for its applications."""
+CLOSE_RESTARTING = 4512
+"""``streaming.protocol.CloseCode.SERVER_RESTART``, which only a set up Django can import."""
+
+
+class Flow:
+    """One client's reading speed: a push producer on its transport, and the way to drop it.
+
+    All of it belongs to the event loop's thread.
+    """
+
+    __slots__ = ("_inbox_bytes", "_inbox_messages", "_paused", "_protocol", "_resumed")
+
+    def __init__(self, protocol: "PacedProtocol") -> None:
+        self._protocol = protocol
+        self._resumed: asyncio.Event | None = None
+        self._inbox_bytes = 0
+        self._inbox_messages = 0
+        self._paused = False
+
+    @property
+    def writable(self) -> bool:
+        """Whether the socket takes more; a closed one counts as writable, so that nobody waits."""
+        return self._resumed is None
+
+    async def drained(self) -> None:
+        """Wait until the socket takes more or the connection is gone."""
+        if self._resumed is not None:
+            await self._resumed.wait()
+
+    def abort(self) -> None:
+        """Drop the connection at once, with all that waits in its buffers."""
+        self._protocol.transport.abortConnection()
+
+    def pauseProducing(self) -> None:  # noqa: N802 - Twisted's interface
+        """The transport's buffer is full."""
+        if self._resumed is None:
+            self._resumed = asyncio.Event()
+
+    def resumeProducing(self) -> None:  # noqa: N802
+        """The transport's buffer is empty again."""
+        self._wake()
+        if self._protocol.transport.disconnecting:
+            # A transport that closes waits for its producer to end first.
+            self._protocol.transport.unregisterProducer()
+
+    def stopProducing(self) -> None:  # noqa: N802
+        """The connection is gone."""
+        self._wake()
+
+    def arrived(self, size: int) -> None:
+        """Count a message of ``size`` bytes into the inbox; stop reading when it is full."""
+        self._inbox_messages += 1
+        self._inbox_bytes += size
+        if not self._paused and self._inbox_full(1.0):
+            self._paused = True
+            self._protocol.transport.pauseProducing()
+
+    def taken(self, size: int) -> None:
+        """Count a message of ``size`` bytes out of the inbox; read on when it is half empty."""
+        self._inbox_messages -= 1
+        self._inbox_bytes -= size
+        if self._paused and not self._inbox_full(0.5):
+            self._paused = False
+            self._protocol.transport.resumeProducing()
+
+    def _inbox_full(self, share: float) -> bool:
+        return (
+            self._inbox_messages >= INBOX_MESSAGES * share
+            or self._inbox_bytes >= INBOX_BYTES * share
+        )
+
+    def _wake(self) -> None:
+        if self._resumed is not None:
+            self._resumed.set()
+            self._resumed = None
+
+
+class PacedProtocol(WebSocketProtocol):  # type: ignore[misc]  # Daphne has no types
+    """Daphne's WebSocket with a :class:`Flow`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flow = Flow(self)
+
+    def onOpen(self) -> None:  # noqa: N802 - autobahn's interface
+        """Become the transport's producer, in the place of the HTTP channel that it came from."""
+        super().onOpen()
+        self.transport.unregisterProducer()
+        self.transport.registerProducer(self.flow, True)
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:  # noqa: N802
+        """Pass a message on and count it."""
+        super().onMessage(payload, isBinary)
+        self.flow.arrived(len(payload))
+
+
+class PacedServer(Server):  # type: ignore[misc]  # Daphne has no types
+    """Daphne on a listening socket that it is given, with bounded connections."""
+
+    def __init__(
+        self,
+        application: Application,
+        listener: socket.socket,
+        ping_interval: float = PING_SECONDS,
+        ping_timeout: float = PONG_SECONDS,
+    ) -> None:
+        super().__init__(
+            application=_counted(application),
+            endpoints=["unused"],
+            ready_callable=self._begin,
+            verbosity=0,
+            http_timeout=HTTP_SECONDS,
+            websocket_timeout=-1,
+            ping_interval=ping_interval,
+            ping_timeout=ping_timeout,
+            websocket_max_message_size=MESSAGE_CAP_BYTES,
+            websocket_max_frame_size=MESSAGE_CAP_BYTES,
+            application_close_timeout=5,
+            server_name="quantumedge",
+        )
+        # Daphne insists on an endpoint; ours is the socket.
+        self.endpoints: list[str] = []
+        self.listener = listener
+        self.port: Any = None
+
+    def _begin(self) -> None:
+        """Finish the factory that Daphne has just made, and listen."""
+        self.ws_factory.protocol = PacedProtocol
+        # A client that breaks the protocol is told so by a close code before it is dropped.
+        self.ws_factory.setProtocolOptions(
+            failByDrop=False, closeHandshakeTimeout=CLOSE_SECONDS, tcpNoDelay=True
+        )
+        self.port = reactor.adoptStreamPort(
+            self.listener.fileno(), self.listener.family, self.http_factory
+        )
+        self.listen_success(self.port)
+
+    def create_application(self, protocol: Any, scope: Message) -> Any:
+        """Start the application with the connection's flow in its scope."""
+        if isinstance(protocol, PacedProtocol):
+            scope.setdefault("extensions", {})[FLOW] = protocol.flow
+        return super().create_application(protocol, scope)
+
+    def kill_all_applications(self) -> "Deferred[None]":
+        """Tell the clients to come back, let the applications end, then cancel the rest."""
+        return Deferred.fromFuture(asyncio.ensure_future(self._drain()))
+
+    async def _drain(self) -> None:
+        if self.port is not None:
+            self.port.stopListening()
+        for protocol in list(self.connections):
+            if (
+                isinstance(protocol, PacedProtocol)
+                and protocol.state == WebSocketProtocol.STATE_OPEN
+            ):
+                protocol.sendClose(CLOSE_RESTARTING, "the server restarts: connect again")
+        running = [
+            details["application_instance"]
+            for details in self.connections.values()
+            if "application_instance" in details
+        ]
+        if running:
+            _, late = await asyncio.wait(running, timeout=CLOSE_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+
+def _counted(application: Application) -> Application:
+    """The application, counting each message that it takes out of its inbox."""
+
+    async def run(scope: Message, receive: Receive, send: Send) -> None:
+        flow: Flow | None = scope.get("extensions", {}).get(FLOW)
+        if flow is None:
+            await application(scope, receive, send)
+            return
+
+        async def take() -> Message:
+            message = await receive()
+            if message["type"] == "websocket.receive":
+                text, data = message.get("text"), message.get("bytes")
+                flow.taken(len(text.encode()) if text is not None else len(data or b""))
+            return message
+
+        await application(scope, take, send)
+
+    return run

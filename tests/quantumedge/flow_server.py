@@ -1,0 +1,84 @@
+"""A web server whose application behaves as each test's path asks; prints the port it took."""
+
+from quantumedge.webserver import FLOW, Flow, Message, PacedServer, Receive, Send  # isort: skip
+
+import asyncio
+import json
+import sys
+
+from quantumedge.listening import listen
+
+CHUNK = "x" * 16_384
+gates: dict[str, asyncio.Event] = {}
+counts: dict[str, int] = {}
+
+
+async def application(scope: Message, receive: Receive, send: Send) -> None:
+    if scope["type"] == "http":
+        await answer(scope, receive, send)
+        return
+    await receive()
+    await send({"type": "websocket.accept"})
+    flow = scope["extensions"][FLOW]
+    await {"/fill": fill, "/drop": drop, "/gated": gated, "/echo": echo}[scope["path"]](
+        flow, receive, send
+    )
+
+
+async def answer(scope: Message, receive: Receive, send: Send) -> None:
+    """``/open/NAME`` opens a gate; everything answers with the counts."""
+    if scope["path"].startswith("/open/"):
+        gates.setdefault(scope["path"].removeprefix("/open/"), asyncio.Event()).set()
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": json.dumps(counts).encode()})
+
+
+async def write_until_full(flow: Flow, send: Send) -> int:
+    written = 0
+    while flow.writable:
+        await send({"type": "websocket.send", "text": CHUNK})
+        written += 1
+        # The reactor needs its turn to move bytes into the socket.
+        await asyncio.sleep(0)
+    return written
+
+
+async def fill(flow: Flow, receive: Receive, send: Send) -> None:
+    counts["fill"] = await write_until_full(flow, send)
+    await flow.drained()
+    await send({"type": "websocket.send", "text": "drained"})
+    await send({"type": "websocket.close", "code": 4001})
+
+
+async def drop(flow: Flow, receive: Receive, send: Send) -> None:
+    counts["drop"] = await write_until_full(flow, send)
+    flow.abort()
+    while (await receive())["type"] != "websocket.disconnect":
+        pass
+    await flow.drained()
+    counts["dropped"] = 1
+
+
+async def gated(flow: Flow, receive: Receive, send: Send) -> None:
+    await gates.setdefault("gated", asyncio.Event()).wait()
+    while True:
+        message = await receive()
+        if message["type"] == "websocket.disconnect":
+            return
+        await send({"type": "websocket.send", "text": message["text"][:8]})
+
+
+async def echo(flow: Flow, receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        if message["type"] == "websocket.disconnect":
+            counts["left"] = counts.get("left", 0) + 1
+            return
+        size = len(message.get("text") or message.get("bytes") or b"")
+        await send({"type": "websocket.send", "text": str(size)})
+
+
+if __name__ == "__main__":
+    listener = listen("127.0.0.1", 0)
+    print(listener.getsockname()[1], flush=True)
+    PacedServer(application, listener, *map(float, sys.argv[1:])).run()
