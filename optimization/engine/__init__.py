@@ -2,8 +2,10 @@
 
 from optimization.engine.errors import EngineError
 from optimization.engine.problem import (
+    AssetBounds,
     BindingConstraint,
     Constraints,
+    Group,
     Method,
     Objective,
     Problem,
@@ -13,9 +15,11 @@ from optimization.engine.problem import (
 from optimization.engine.registry import available_methods, solve
 
 __all__ = [
+    "AssetBounds",
     "BindingConstraint",
     "Constraints",
     "EngineError",
+    "Group",
     "Method",
     "Objective",
     "Problem",

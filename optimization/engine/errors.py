@@ -37,6 +37,12 @@ class NoExcessReturnError(InfeasibleProblemError):
     code = "no_excess_return"
 
 
+class UnboundedProblemError(EngineError):
+    """The objective has no maximum: an asset gains without any risk in the window."""
+
+    code = "unbounded"
+
+
 class UnsupportedProblemError(EngineError):
     """The method cannot treat this objective, constraint or size; another method can."""
 

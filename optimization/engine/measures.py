@@ -62,11 +62,10 @@ def max_drawdown(W: FloatArray, returns: FloatArray) -> FloatArray:
 
 
 def _ratio(excess: FloatArray, risk: FloatArray) -> FloatArray:
-    """Excess / risk; ±inf or 0 at zero risk, so that a search can still compare portfolios."""
+    """Excess / risk; without risk ±inf or 0, so that a search can still compare portfolios."""
     floor = np.finfo(np.float64).tiny
-    return np.asarray(
-        np.where(risk > 0, excess / np.maximum(risk, floor), np.sign(excess) * np.inf)
-    )
+    endless = np.where(excess == 0, 0.0, np.copysign(np.inf, excess))
+    return np.asarray(np.where(risk > 0, excess / np.maximum(risk, floor), endless))
 
 
 def sharpe(W: FloatArray, returns: FloatArray, risk_free: float) -> FloatArray:
@@ -115,23 +114,37 @@ def _total_return(W: FloatArray, returns: FloatArray, risk_free: float) -> Float
 def describe(weights: FloatArray, problem: Problem) -> dict[str, float | None]:
     """The figures of one portfolio, annualised by 252 where a rate or a ratio.
 
-    ``expected_return`` is 252 × the mean return (cash included), ``expected_volatility``
+    ``expected_return`` is 252 × the mean return (cash and costs included), ``expected_volatility``
     √252 × the standard deviation (T − 1). ``value_at_risk`` and ``cvar`` are one-day losses,
     ``max_drawdown`` is over the window. A ratio without risk in its denominator is None.
     """
-    returns, risk_free = problem.returns, problem.period_risk_free_rate
-    tail = problem.constraints.cvar_confidence
-    cash_return = risk_free * float(_cash(weights))
+    net = net_returns(weights, problem)
+    own, one = net[:, np.newaxis], np.ones(1)
+    risk_free, tail = problem.period_risk_free_rate, problem.constraints.cvar_confidence
     ratios = {
-        "sharpe_ratio": float(sharpe(weights, returns, risk_free)),
-        "sortino_ratio": float(sortino(weights, returns, risk_free)),
+        "sharpe_ratio": float(sharpe(one, own, risk_free)),
+        "sortino_ratio": float(sortino(one, own, risk_free)),
     }
     year = float(np.sqrt(TRADING_DAYS))
     return {
-        "expected_return": TRADING_DAYS * float(_total_return(weights, returns, risk_free)),
-        "expected_volatility": year * float(np.sqrt(variance(weights, returns))),
+        "expected_return": TRADING_DAYS * float(net.mean()),
+        "expected_volatility": year * float(np.sqrt(variance(one, own))),
         **{name: year * value if np.isfinite(value) else None for name, value in ratios.items()},
-        "value_at_risk": float(value_at_risk(weights, returns, tail)) - cash_return,
-        "cvar": float(cvar(weights, returns, tail)) - cash_return,
-        "max_drawdown": float(max_drawdown(weights, returns)),
+        "value_at_risk": float(value_at_risk(one, own, tail)),
+        "cvar": float(cvar(one, own, tail)),
+        "max_drawdown": float(max_drawdown(one, own)),
     }
+
+
+def net_returns(weights: FloatArray, problem: Problem) -> FloatArray:
+    """Returns of one portfolio per period, cash and trading costs included, shape (T,)."""
+    constraints = problem.constraints
+    outcomes = problem.returns @ weights + problem.period_risk_free_rate * _cash(weights)
+    if not constraints.has_costs:
+        return np.asarray(outcomes)
+    costs, current = constraints.transaction_costs, constraints.current_weights or {}
+    traded = 0.0
+    for symbol, weight in zip(problem.symbols, weights.tolist(), strict=True):
+        cost = costs.get(symbol, 0.0) if isinstance(costs, Mapping) else costs
+        traded += cost * abs(weight - current.get(symbol, 0.0))
+    return np.asarray(outcomes - traded / TRADING_DAYS)

@@ -1,0 +1,1 @@
+"""Exact convex optimisation with certificates and explanations."""

@@ -1,0 +1,205 @@
+"""How far a portfolio can be from the optimum, from the minimum of a linear lower model.
+
+Every objective here is convex in w, or a ratio of a concave and a convex function of w. A
+subgradient at the portfolio gives a linear model that no feasible portfolio can undercut; its
+exact minimum over the polyhedron is a certified bound. Limits on a deviation enter the model with
+a multiplier, which may make the bound weaker but never wrong.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from optimization.engine.convex.instance import Instance
+from optimization.engine.convex.linear import LinearOptimum, minimise_linear
+from optimization.engine.errors import SolverFailureError
+from optimization.engine.problem import FloatArray, Objective
+
+RATIO_ROUNDS = 50
+ROUNDING = 1e-14
+SMALL = 1e-6
+"""A risk below this share of a typical asset's counts as this share: a gap relative to nothing
+would say nothing."""
+
+RATIOS = frozenset({Objective.MAXIMIZE_SHARPE, Objective.MAXIMIZE_SORTINO})
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a solver knows beyond the weights.
+
+    Attributes:
+        scenario_weights: For CVaR the worst-case probabilities of the T periods, shape (T,).
+        cone_multipliers: Multiplier of each limit on a deviation, by its request field.
+    """
+
+    scenario_weights: FloatArray | None = None
+    cone_multipliers: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A bound on the optimum.
+
+    Attributes:
+        value: The objective as a cost per period, at the portfolio.
+        gap: Relative distance of ``value`` to the bound, at least 0; inf without a bound.
+        linear: The minimum of the linear model, whose multipliers are the shadow prices.
+        price_scale: What turns those multipliers into the objective's change per period.
+    """
+
+    value: float
+    gap: float
+    linear: LinearOptimum
+    price_scale: float = 1.0
+
+
+@dataclass(frozen=True)
+class LinearModel:
+    """offset + gradient'w + cost_weight · cost(w), a lower bound of a convex function."""
+
+    offset: float
+    gradient: FloatArray
+    cost_weight: float = 0.0
+
+
+def certify(instance: Instance, weights: FloatArray, evidence: Evidence) -> Certificate:
+    """Bound the distance of a portfolio to the optimum of its problem."""
+    if instance.objective in RATIOS:
+        return _certify_ratio(instance, weights, evidence)
+    value, model, unit = _MODELS[instance.objective](instance, weights, evidence)
+    cones = cone_model(instance, weights, evidence)
+    linear = minimise_linear(model.gradient + cones.gradient, instance.region, model.cost_weight)
+    distance = value - model.offset - cones.offset - linear.value
+    return Certificate(value, max(distance, 0.0) / max(abs(value), unit), linear)
+
+
+def lower_gradient(
+    instance: Instance, weights: FloatArray, evidence: Evidence
+) -> tuple[FloatArray, float]:
+    """Gradient and cost weight of the linear model at a portfolio, without cones."""
+    if instance.objective not in RATIOS:
+        _, model, _ = _MODELS[instance.objective](instance, weights, evidence)
+        return model.gradient, model.cost_weight
+    numerator, deviation, slope, cost_slope = ratio_parts(instance, weights)
+    ratio = numerator / (deviation or 1.0)
+    return ratio * slope - instance.mean, 1.0 + ratio * cost_slope
+
+
+def cone_model(instance: Instance, weights: FloatArray, evidence: Evidence) -> LinearModel:
+    """Σ multiplier × (deviation − limit), linearised at the portfolio."""
+    offset, gradient = 0.0, np.zeros(len(weights))
+    for name, limit, origin in instance.cones:
+        multiplier = max(evidence.cone_multipliers.get(name, 0.0), 0.0)
+        direction = instance.covariance.times(weights - origin)
+        deviation = float(np.sqrt(instance.covariance.variance(weights - origin)))
+        if multiplier > 0 and deviation > 0:
+            slope = multiplier / deviation * direction
+            gradient += slope
+            offset -= float(slope @ origin) + multiplier * limit
+    return LinearModel(offset, gradient)
+
+
+Linearised = tuple[float, LinearModel, float]
+
+
+def _variance(instance: Instance, weights: FloatArray, _evidence: Evidence) -> Linearised:
+    gradient = 2.0 * instance.covariance.times(weights)
+    value = instance.covariance.variance(weights)
+    return value, LinearModel(-value, gradient), SMALL * instance.variance_scale
+
+
+def _return(instance: Instance, weights: FloatArray, _evidence: Evidence) -> Linearised:
+    value = instance.region.cost(weights) - float(instance.mean @ weights)
+    return value, LinearModel(0.0, -instance.mean, 1.0), SMALL * instance.return_scale
+
+
+def _cvar(instance: Instance, weights: FloatArray, evidence: Evidence) -> Linearised:
+    outcomes = instance.net(weights)
+    share = evidence.scenario_weights
+    if share is None:
+        share = tail_weights(outcomes, instance.tail)
+    share = _within_tail(share, instance.tail)
+    value = -float(tail_weights(outcomes, instance.tail) @ outcomes)
+    model = LinearModel(0.0, -(instance.excess.T @ share), 1.0)
+    return value, model, SMALL * instance.return_scale
+
+
+_MODELS: Mapping[Objective, Callable[[Instance, FloatArray, Evidence], Linearised]] = {
+    Objective.MINIMIZE_VARIANCE: _variance,
+    Objective.MAXIMIZE_RETURN: _return,
+    Objective.MINIMIZE_CVAR: _cvar,
+}
+
+
+def tail_weights(outcomes: FloatArray, tail: float) -> FloatArray:
+    """Probabilities of the worst ``tail`` share of periods, the last one counted in part."""
+    count = tail * len(outcomes)
+    whole = min(int(np.floor(count + 1e-9)), len(outcomes))
+    share = np.zeros(len(outcomes))
+    if whole == 0:
+        share[int(np.argmin(outcomes))] = 1.0
+        return share
+    order = np.argpartition(outcomes, min(whole, len(outcomes) - 1))
+    share[order[:whole]] = 1.0 / count
+    if whole < len(outcomes):
+        share[order[whole]] = max(count - whole, 0.0) / count
+    return share
+
+
+def _within_tail(share: FloatArray, tail: float) -> FloatArray:
+    """The share rounded into the set that CVaR is the maximum over: 0 ≤ q ≤ 1/(tail·T), Σq = 1."""
+    cap = max(1.0 / (tail * len(share)), 1.0 / len(share))
+    if tail * len(share) < 1.0:
+        cap = 1.0
+    share = np.clip(share, 0.0, cap)
+    total = float(share.sum())
+    if total >= 1.0:
+        return np.asarray(share / total)
+    room = cap - share
+    return np.asarray(share + room * ((1.0 - total) / float(room.sum())))
+
+
+def ratio_parts(instance: Instance, weights: FloatArray) -> tuple[float, float, FloatArray, float]:
+    """Numerator, denominator and the denominator's linear model (gradient, cost weight)."""
+    numerator = float(instance.mean @ weights) - instance.region.cost(weights)
+    if instance.objective == Objective.MAXIMIZE_SHARPE:
+        direction = instance.covariance.times(weights)
+        deviation = float(np.sqrt(instance.covariance.variance(weights)))
+        return numerator, deviation, direction / (deviation or 1.0), 0.0
+    shortfall = np.maximum(-instance.net(weights), 0.0)
+    norm = float(np.linalg.norm(shortfall))
+    root = float(np.sqrt(len(shortfall)))
+    share = shortfall / ((norm or 1.0) * root)
+    return numerator, norm / root, -(instance.excess.T @ share), float(share.sum())
+
+
+def _certify_ratio(instance: Instance, weights: FloatArray, evidence: Evidence) -> Certificate:
+    """Raise a bound on the ratio until no portfolio of the linear model exceeds it (Dinkelbach)."""
+    numerator, deviation, slope, cost_slope = ratio_parts(instance, weights)
+    if deviation <= 0:
+        raise SolverFailureError("the portfolio has no risk, so its ratio has no certificate")
+    ratio = numerator / deviation
+    cones = cone_model(instance, weights, evidence)
+    bound, first = (
+        ratio,
+        minimise_linear(
+            ratio * slope - instance.mean + cones.gradient,
+            instance.region,
+            1.0 + ratio * cost_slope,
+        ),
+    )
+    linear = first
+    for _ in range(RATIO_ROUNDS):
+        excess = -(linear.value + cones.offset)
+        model = float(slope @ linear.weights) + cost_slope * instance.region.cost(linear.weights)
+        if model <= 0 and excess > 0:
+            break
+        step = max(excess, 0.0) / max(model, np.finfo(np.float64).tiny)
+        bound += step
+        if step <= ROUNDING * abs(bound):
+            return Certificate(-ratio, (bound - ratio) / abs(ratio), first, 1.0 / deviation)
+        gradient = bound * slope - instance.mean + cones.gradient
+        linear = minimise_linear(gradient, instance.region, 1.0 + bound * cost_slope)
+    return Certificate(-ratio, np.inf, first, 1.0 / deviation)

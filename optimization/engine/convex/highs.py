@@ -1,0 +1,128 @@
+"""Linear programmes in HiGHS, passed as arrays."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import highspy
+import numpy as np
+import numpy.typing as npt
+
+from optimization.engine.errors import InfeasibleProblemError, SolverFailureError
+from optimization.engine.problem import FloatArray
+
+IntArray = npt.NDArray[np.int_]
+TOLERANCE = 1e-10
+"""HiGHS' tightest feasibility tolerance."""
+
+
+@dataclass
+class Rows:
+    """The rows of a linear programme, collected one by one and scaled to a largest entry of 1.
+
+    Attributes:
+        columns: Number of variables.
+    """
+
+    columns: int
+    _start: list[int] = field(default_factory=lambda: [0])
+    _index: list[IntArray] = field(default_factory=list)
+    _value: list[FloatArray] = field(default_factory=list)
+    _low: list[float] = field(default_factory=list)
+    _high: list[float] = field(default_factory=list)
+    _scale: list[float] = field(default_factory=list)
+
+    def add(self, index: IntArray, value: FloatArray, low: float, high: float) -> None:
+        """Append low ≤ value'x[index] ≤ high."""
+        scale = float(np.abs(value).max(initial=0.0)) or 1.0
+        self._start.append(self._start[-1] + len(index))
+        self._index.append(index)
+        self._value.append(value / scale)
+        self._low.append(low / scale)
+        self._high.append(high / scale)
+        self._scale.append(scale)
+
+    @property
+    def scales(self) -> FloatArray:
+        """What each row was divided by."""
+        return np.array(self._scale)
+
+    def fill(self, lp: Any) -> None:
+        """Write the rows into a ``highspy.HighsLp``."""
+        lp.num_row_ = len(self._low)
+        lp.row_lower_ = np.array(self._low)
+        lp.row_upper_ = np.array(self._high)
+        lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+        lp.a_matrix_.start_ = np.array(self._start, dtype=np.int32)
+        lp.a_matrix_.index_ = np.concatenate(self._index).astype(np.int32)
+        lp.a_matrix_.value_ = np.concatenate(self._value)
+
+
+@dataclass(frozen=True)
+class LinearOutcome:
+    """The optimum of a linear programme.
+
+    Attributes:
+        x: Where it is attained.
+        bound: The dual objective: no feasible point has a smaller value.
+        row_duals: Change of the value per unit of each (scaled) row's limit.
+        column_duals: Reduced costs.
+    """
+
+    x: FloatArray
+    bound: float
+    row_duals: FloatArray
+    column_duals: FloatArray
+
+
+def new_highs() -> Any:
+    """A silent HiGHS on one thread with its tightest tolerances, for the simplex method."""
+    highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]
+    for name, value in (
+        ("output_flag", False),
+        ("threads", 1),
+        ("solver", "simplex"),
+        ("presolve", "off"),
+        ("primal_feasibility_tolerance", TOLERANCE),
+        ("dual_feasibility_tolerance", TOLERANCE),
+    ):
+        highs.setOptionValue(name, value)
+    return highs
+
+
+def solve_rows(
+    objective: FloatArray, lower: FloatArray, upper: FloatArray, rows: Rows
+) -> LinearOutcome:
+    """Minimise objective'x over bounds and rows.
+
+    Raises:
+        InfeasibleProblemError: No point satisfies them.
+        SolverFailureError: HiGHS gave up, or the optimum is unbounded.
+    """
+    lp = highspy.HighsLp()
+    lp.num_col_ = len(objective)
+    lp.col_cost_, lp.col_lower_, lp.col_upper_ = objective, lower, upper
+    rows.fill(lp)
+    highs = new_highs()
+    highs.passModel(lp)
+    highs.run()
+    status = highs.getModelStatus()
+    if status == highspy.HighsModelStatus.kInfeasible:
+        raise InfeasibleProblemError("no portfolio satisfies every constraint", ["constraints"])
+    if status != highspy.HighsModelStatus.kOptimal:
+        raise SolverFailureError(f"the linear solver stopped with {status}")
+    solution = highs.getSolution()
+    row_duals, column_duals = np.array(solution.row_dual), np.array(solution.col_dual)
+    limits = (np.array(lp.row_lower_), np.array(lp.row_upper_))
+    return LinearOutcome(
+        x=np.array(solution.col_value),
+        bound=_supported(row_duals, *limits) + _supported(column_duals, lower, upper),
+        row_duals=row_duals,
+        column_duals=column_duals,
+    )
+
+
+def _supported(duals: FloatArray, low: FloatArray, high: FloatArray) -> float:
+    """Σ dual × the limit that it belongs to; a dual of an absent limit is rounding and left out."""
+    limit = np.where(duals > 0, low, high)
+    present = np.isfinite(limit)
+    return float(duals[present] @ limit[present])

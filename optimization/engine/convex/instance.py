@@ -1,0 +1,110 @@
+"""A problem with its moments: what every solver of this package works on."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from optimization.engine.convex.region import Region, region_of, weights_by_symbol
+from optimization.engine.moments import Covariance, estimate_covariance
+from optimization.engine.problem import TRADING_DAYS, FloatArray, Objective, Problem
+
+COVARIANCE_OBJECTIVES = frozenset(
+    {
+        Objective.MAXIMIZE_SHARPE,
+        Objective.MINIMIZE_VARIANCE,
+    }
+)
+
+
+@dataclass(frozen=True)
+class Instance:
+    """The numbers of one problem.
+
+    Attributes:
+        problem: What was asked.
+        excess: Returns over the risk-free rate, shape (T, n).
+        mean: Mean excess return per period, shape (n,).
+        covariance: The Σ in use.
+        region: The polyhedral constraints.
+    """
+
+    problem: Problem
+    excess: FloatArray
+    mean: FloatArray
+    covariance: Covariance
+    region: Region
+
+    @property
+    def objective(self) -> Objective:
+        """What to optimise."""
+        return self.problem.objective
+
+    @property
+    def tail(self) -> float:
+        """Tail probability of CVaR and its like."""
+        return self.problem.constraints.cvar_confidence
+
+    @cached_property
+    def variance_scale(self) -> float:
+        """Mean variance of the assets: the unit in which variances are compared."""
+        return max(float(self.covariance.variances.mean()), np.finfo(np.float64).tiny)
+
+    @cached_property
+    def return_scale(self) -> float:
+        """Root mean square excess return: the unit in which returns are compared."""
+        return max(float(np.sqrt(np.mean(self.excess**2))), float(np.finfo(np.float64).tiny))
+
+    @cached_property
+    def cones(self) -> tuple[tuple[str, float, FloatArray], ...]:
+        """Limits on the deviation per period of w − origin: request field, limit, origin."""
+        constraints, year = self.problem.constraints, float(np.sqrt(TRADING_DAYS))
+        found = []
+        if constraints.target_volatility is not None:
+            origin = np.zeros(self.region.n_assets)
+            limit = constraints.target_volatility / year
+            found.append(("constraints.target_volatility", limit, origin))
+        if constraints.max_tracking_error is not None:
+            origin = weights_by_symbol(self.problem, constraints.benchmark_weights)
+            limit = constraints.max_tracking_error / year
+            found.append(("constraints.max_tracking_error", limit, origin))
+        return tuple(found)
+
+    @property
+    def uses_covariance(self) -> bool:
+        """Whether the answer depends on Σ."""
+        return self.objective in COVARIANCE_OBJECTIVES or bool(self.cones)
+
+    def net(self, weights: FloatArray) -> FloatArray:
+        """Excess returns of a portfolio net of costs, shape (T,)."""
+        return np.asarray(self.excess @ weights - self.region.cost(weights))
+
+    def violation(self, weights: FloatArray) -> float:
+        """Largest violation of any constraint; deviations are compared per year."""
+        worst, year = self.region.violation(weights), float(np.sqrt(TRADING_DAYS))
+        for _, limit, origin in self.cones:
+            deviation = float(np.sqrt(self.covariance.variance(weights - origin)))
+            worst = max(worst, year * (deviation - limit))
+        return worst
+
+    def with_region(self, region: Region) -> "Instance":
+        """The same numbers under other polyhedral constraints."""
+        return replace(self, region=region)
+
+
+def instance_of(problem: Problem, requested_covariance: object = None) -> Instance:
+    """The numbers of a problem.
+
+    Raises:
+        InvalidProblemError: ``requested_covariance`` is no known estimator.
+    """
+    risk_free = problem.period_risk_free_rate
+    excess = problem.returns - risk_free if risk_free else problem.returns
+    mean = excess.mean(axis=0)
+    return Instance(
+        problem=problem,
+        excess=excess,
+        mean=mean,
+        covariance=estimate_covariance(problem.returns, requested_covariance),
+        region=region_of(problem, mean),
+    )

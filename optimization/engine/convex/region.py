@@ -1,0 +1,177 @@
+"""The polyhedral part of a problem's constraints, in numbers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from optimization.engine.feasible import asset_bounds
+from optimization.engine.problem import TRADING_DAYS, FloatArray, Problem
+
+
+@dataclass(frozen=True)
+class Row:
+    """low ≤ coefficients'w ≤ high, with the request field that asks for it.
+
+    Attributes:
+        field: Path of the request field.
+        label: How a sentence calls the limited quantity, e.g. ``"group energy"``.
+        coefficients: Shape (n,).
+        low: Smallest value, or −inf.
+        high: Largest value, or inf.
+        unit: Size of one unit of the request field in units of the row.
+    """
+
+    field: str
+    label: str
+    coefficients: FloatArray
+    low: float
+    high: float
+    unit: float = 1.0
+
+
+@dataclass(frozen=True)
+class Region:
+    """Bounds, budget and rows on w, and limits on traded and absolute weights.
+
+    Attributes:
+        lower: Shape (n,).
+        upper: Shape (n,).
+        budget_low: Smallest sum of the weights.
+        budget_high: Largest sum of the weights.
+        rows: Further linear constraints; with costs, their smallest value is net of costs.
+        current: Weights held now, shape (n,).
+        costs: Cost per unit traded and period, shape (n,).
+        turnover: Largest Σ|w − current|, or inf.
+        leverage: Largest Σ|w|, or inf.
+    """
+
+    lower: FloatArray
+    upper: FloatArray
+    budget_low: float
+    budget_high: float
+    rows: tuple[Row, ...]
+    current: FloatArray
+    costs: FloatArray
+    turnover: float = np.inf
+    leverage: float = np.inf
+
+    @property
+    def n_assets(self) -> int:
+        """Number of assets n."""
+        return len(self.lower)
+
+    @cached_property
+    def has_costs(self) -> bool:
+        """Whether trading costs anything."""
+        return bool(self.costs.any())
+
+    @cached_property
+    def trades(self) -> bool:
+        """Whether traded amounts matter: a limit on them or a cost."""
+        return self.has_costs or np.isfinite(self.turnover)
+
+    @cached_property
+    def is_box(self) -> bool:
+        """Whether bounds and budget are all there is."""
+        return not self.rows and self.is_linear
+
+    @cached_property
+    def is_linear(self) -> bool:
+        """Whether the constraints are linear in w without auxiliary variables."""
+        return not self.trades and not np.isfinite(self.leverage)
+
+    @cached_property
+    def matrix(self) -> FloatArray:
+        """Coefficients of the rows, shape (m, n)."""
+        if not self.rows:
+            return np.zeros((0, self.n_assets))
+        return np.array([row.coefficients for row in self.rows])
+
+    def cost(self, weights: FloatArray) -> float:
+        """Cost per period of trading from the current weights."""
+        return float(self.costs @ np.abs(weights - self.current)) if self.has_costs else 0.0
+
+    def violation(self, weights: FloatArray) -> float:
+        """Largest violation of any constraint by one portfolio, shape (n,)."""
+        total = float(weights.sum())
+        worst = max(
+            0.0,
+            float((self.lower - weights).max()),
+            float((weights - self.upper).max()),
+            self.budget_low - total,
+            total - self.budget_high,
+        )
+        if np.isfinite(self.turnover):
+            worst = max(worst, float(np.abs(weights - self.current).sum()) - self.turnover)
+        if np.isfinite(self.leverage):
+            worst = max(worst, float(np.abs(weights).sum()) - self.leverage)
+        for row in self.rows:
+            value = float(row.coefficients @ weights)
+            worst = max(worst, row.low - value + self._cost_of(row, weights), value - row.high)
+        return worst
+
+    def _cost_of(self, row: Row, weights: FloatArray) -> float:
+        return self.cost(weights) if row.field == TARGET_RETURN else 0.0
+
+
+TARGET_RETURN = "constraints.target_return"
+
+
+def weights_by_symbol(problem: Problem, weights: Mapping[str, float] | None) -> FloatArray:
+    """A mapping from symbols to weights as an array of shape (n,); absent symbols are 0."""
+    if not weights:
+        return np.zeros(problem.n_assets)
+    return np.array([weights.get(symbol, 0.0) for symbol in problem.symbols])
+
+
+def region_of(problem: Problem, mean_excess: FloatArray) -> Region:
+    """The polyhedral constraints of a problem; costs and rates per period."""
+    constraints = problem.constraints
+    lower, upper = asset_bounds(problem)
+    costs = constraints.transaction_costs
+    per_trade = (
+        weights_by_symbol(problem, costs)
+        if isinstance(costs, Mapping)
+        else np.full(problem.n_assets, costs)
+    )
+    return Region(
+        lower=lower,
+        upper=upper,
+        budget_low=1.0 if constraints.sum_to_one else -np.inf,
+        budget_high=1.0,
+        rows=_rows(problem, mean_excess),
+        current=weights_by_symbol(problem, constraints.current_weights),
+        costs=per_trade / TRADING_DAYS,
+        turnover=np.inf if constraints.max_turnover is None else constraints.max_turnover,
+        leverage=np.inf if constraints.max_leverage is None else constraints.max_leverage,
+    )
+
+
+def _rows(problem: Problem, mean_excess: FloatArray) -> tuple[Row, ...]:
+    constraints = problem.constraints
+    rows = []
+    for position, group in enumerate(constraints.groups):
+        members = set(group.symbols)
+        rows.append(
+            Row(
+                field=f"constraints.groups[{position}]",
+                label=f"group {group.name}",
+                coefficients=np.array([float(symbol in members) for symbol in problem.symbols]),
+                low=-np.inf if group.min_weight is None else group.min_weight,
+                high=np.inf if group.max_weight is None else group.max_weight,
+            )
+        )
+    if constraints.target_return is not None:
+        rows.append(
+            Row(
+                field=TARGET_RETURN,
+                label="the expected return",
+                coefficients=mean_excess,
+                low=(constraints.target_return - problem.risk_free_rate) / TRADING_DAYS,
+                high=np.inf,
+                unit=1 / TRADING_DAYS,
+            )
+        )
+    return tuple(rows)

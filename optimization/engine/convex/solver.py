@@ -1,0 +1,181 @@
+"""From a problem to a certified solution."""
+
+import time
+from dataclasses import dataclass, replace
+from importlib import import_module
+
+import numpy as np
+
+from optimization.engine import measures
+from optimization.engine.convex.certificate import (
+    RATIOS,
+    Certificate,
+    Evidence,
+    certify,
+    lower_gradient,
+    ratio_parts,
+)
+from optimization.engine.convex.explain import binding_constraints, risk_contributions
+from optimization.engine.convex.instance import Instance, instance_of
+from optimization.engine.convex.linear import minimise_linear
+from optimization.engine.convex.region import Region
+from optimization.engine.errors import NoExcessReturnError, UnboundedProblemError
+from optimization.engine.feasible import check_bounds
+from optimization.engine.moments import SAMPLE
+from optimization.engine.problem import FloatArray, Problem, Solution
+from optimization.engine.registry import SolveContext
+
+CERTIFIED = 1e-8
+"""Relative gap up to which an answer of a fast path is taken without a second opinion."""
+
+
+RISKLESS = 1e-8
+"""A deviation this small, relative to the portfolio's returns, is rounding."""
+
+SNAP = 1e-11
+"""A weight this close to a bound is on it."""
+
+
+def solve_convex(problem: Problem, context: SolveContext) -> Solution:
+    """Solve a problem exactly.
+
+    Raises:
+        EngineError: See ``optimization.engine.errors``.
+    """
+    started = time.perf_counter()
+    check_bounds(problem)
+    instance = instance_of(problem, context.parameters.get("covariance"))
+    check_solvable(instance)
+    general = import_module("optimization.engine.convex.general")
+    outcome = general.solve_general(instance)
+    answer = answer_of(instance, outcome.weights, outcome.evidence, general.NAME)
+    return solution_of(instance, answer, started)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Weights with the evidence for them."""
+
+    weights: FloatArray
+    certificate: Certificate
+    evidence: Evidence
+    solver: str
+
+
+def answer_of(instance: Instance, weights: FloatArray, evidence: Evidence, solver: str) -> Answer:
+    """Round a solver's weights into the constraints and certify them."""
+    weights = settle(most_invested(instance, weights), instance.region)
+    check_bounded(instance, weights)
+    if instance.cones and not evidence.cone_multipliers:
+        evidence = with_cone_multipliers(instance, weights, evidence)
+    return Answer(weights, certify(instance, weights, evidence), evidence, solver)
+
+
+def check_bounded(instance: Instance, weights: FloatArray) -> None:
+    """Refuse a ratio that is unbounded because a portfolio gains without risk.
+
+    Raises:
+        UnboundedProblemError: Naming what it holds.
+    """
+    if instance.objective not in RATIOS:
+        return
+    numerator, deviation, _, _ = ratio_parts(instance, weights)
+    if deviation > RISKLESS * max(instance.return_scale * float(np.abs(weights).sum()), numerator):
+        return
+    largest = np.argsort(-np.abs(weights))[:3]
+    names = ", ".join(instance.problem.symbols[asset] for asset in largest if weights[asset])
+    raise UnboundedProblemError(
+        f"a portfolio of {names} gained without any risk in this window, so"
+        f" {instance.objective} has no maximum; use a longer window or another objective",
+        ["objective", "parameters.lookback", "symbols"],
+    )
+
+
+def most_invested(instance: Instance, weights: FloatArray) -> FloatArray:
+    """Of the portfolios with the same ratio, which differ in cash only, the one with least cash."""
+    region = instance.region
+    alike = instance.objective in RATIOS and region.is_linear and not instance.cones
+    if not alike or region.budget_low == region.budget_high:
+        return weights
+    with np.errstate(divide="ignore", invalid="ignore"):
+        limits = np.concatenate(
+            [
+                np.where(weights > 0, region.upper / weights, np.inf),
+                np.where(weights < 0, region.lower / weights, np.inf),
+                *(
+                    np.where(value > 0, high / value, np.where(value < 0, low / value, np.inf))
+                    for value, low, high in (
+                        (weights.sum(keepdims=True), -np.inf, region.budget_high),
+                        *(
+                            (row.coefficients @ weights[:, np.newaxis], row.low, row.high)
+                            for row in region.rows
+                        ),
+                    )
+                ),
+            ]
+        )
+    factor = float(limits.min())
+    return weights * factor if np.isfinite(factor) and factor > 1 else weights
+
+
+def with_cone_multipliers(instance: Instance, weights: FloatArray, evidence: Evidence) -> Evidence:
+    """Add the multipliers of the limits on a deviation at a portfolio."""
+    general = import_module("optimization.engine.convex.general")
+    gradient, cost_weight = lower_gradient(instance, weights, evidence)
+    return replace(
+        evidence, cone_multipliers=general.cone_multipliers(instance, gradient, cost_weight)
+    )
+
+
+def solution_of(instance: Instance, answer: Answer, started: float) -> Solution:
+    """Everything that is reported about an answer."""
+    binding = binding_constraints(instance, answer.weights, answer.certificate, answer.evidence)
+    return Solution(
+        weights=answer.weights,
+        metrics=measures.describe(answer.weights, instance.problem),
+        solver=answer.solver,
+        solve_time=time.perf_counter() - started,
+        optimality_gap=answer.certificate.gap,
+        max_violation=max(instance.violation(answer.weights), 0.0),
+        covariance=instance.covariance.kind if instance.uses_covariance else SAMPLE,
+        binding=binding,
+        risk_contributions=risk_contributions(instance, answer.weights),
+    )
+
+
+def check_solvable(instance: Instance) -> None:
+    """Refuse a problem without a portfolio, or a ratio without a maximum.
+
+    Raises:
+        InfeasibleProblemError: No portfolio satisfies the constraints.
+        NoExcessReturnError: No feasible portfolio earns more than the risk-free rate.
+    """
+    if instance.objective not in RATIOS:
+        return
+    best = minimise_linear(-instance.mean, instance.region, 1.0)
+    if best.value >= -1e-15 * instance.return_scale:
+        ratio = instance.objective.value
+        raise NoExcessReturnError(
+            "every feasible portfolio earns less than the risk-free rate, so"
+            f" {ratio} has no answer; lower risk_free_rate, add symbols or minimise risk",
+            ["objective", "risk_free_rate", "symbols"],
+        )
+
+
+def settle(weights: FloatArray, region: Region) -> FloatArray:
+    """Remove a solver's rounding: inside every bound, and on the budget where it can be."""
+    weights = np.where(weights - region.lower < SNAP, region.lower, weights)
+    weights = np.where(region.upper - weights < SNAP, region.upper, weights)
+    for _ in range(3):
+        total = float(weights.sum())
+        missing = min(max(total, region.budget_low), region.budget_high) - total
+        if missing == 0:
+            break
+        room = region.upper - weights if missing > 0 else weights - region.lower
+        inner = np.where((weights > region.lower) & (weights < region.upper), room, 0.0)
+        room = inner if float(inner.sum()) >= abs(missing) else room
+        available = float(room.sum())
+        if available <= 0:
+            break
+        weights = np.clip(weights + room * (missing / available), region.lower, region.upper)
+    return np.asarray(weights)
