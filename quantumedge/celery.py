@@ -1,11 +1,21 @@
 """The Celery application; tasks are found in each app's ``tasks`` module."""
 
 import os
+from typing import Any
 
 from celery import Celery
+from celery.signals import worker_init
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "quantumedge.settings")
 
 app = Celery("quantumedge")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@worker_init.connect
+def _add_worker_steps(**_kwargs: Any) -> None:
+    """Only a worker needs them, and importing them needs Django's models."""
+    from optimization.worker_steps import LaneKeeper  # noqa: PLC0415
+
+    app.steps["consumer"].add(LaneKeeper)

@@ -126,8 +126,9 @@ MAX_OUTBOX_BYTES = env.int("MAX_OUTBOX_BYTES", default=2_097_152)
 
 # -- Running
 
-# Returns in the window of a request that names no lookback.
-DEFAULT_LOOKBACK = env.int("DEFAULT_LOOKBACK", default=252)
+# Daily returns in the window of a request that names no lookback: three years, because a mean
+# over one is mostly noise (over the sample's last one, no symbol of the spec's example gained).
+DEFAULT_LOOKBACK = env.int("DEFAULT_LOOKBACK", default=756)
 # Seconds a worker may hold a request before another one takes it over.
 LEASE_SECONDS = env.float("LEASE_SECONDS", default=8.0)
 # Seconds after which a solve is ended by force, per lane.
@@ -146,6 +147,8 @@ WORKER_CONCURRENCY = {
 FEED = env.str("FEED", default="simulated")
 # Seconds without a tick after which the feed counts as stale.
 FEED_STALE_SECONDS = env.float("FEED_STALE_SECONDS", default=10.0)
+# Refused ticks kept for the admin.
+QUARANTINE_KEEP = env.int("QUARANTINE_KEEP", default=10_000)
 # Frames kept per topic for clients that resume.
 TOPIC_HISTORY = env.int("TOPIC_HISTORY", default=1000)
 # Minimum level of the logs.
@@ -226,13 +229,14 @@ CACHES = {
     }
 }
 
+CHANNEL_LAYER_PREFIX = f"{REDIS_PREFIX}:layer:"
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
         # redis-py 8 times an idle socket out after 5 s, which would end every subscription.
         "CONFIG": {
             "hosts": [{"address": REDIS_URL, "socket_timeout": None}],
-            "prefix": f"{REDIS_PREFIX}:layer:",
+            "prefix": CHANNEL_LAYER_PREFIX,
         },
     }
 }
@@ -286,6 +290,20 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TIMEZONE = "UTC"
+# Closing the database after every task would cost more than most tasks do.
+CELERY_DB_REUSE_MAX = 100_000
+CELERY_BEAT_SCHEDULE = {
+    "reconcile": {
+        "task": "optimization.reconcile",
+        "schedule": 5.0,
+        "options": {"queue": "convex", "expires": 5.0},
+    },
+    "republish-missing": {
+        "task": "streaming.republish_missing",
+        "schedule": 5.0,
+        "options": {"queue": "convex", "expires": 5.0},
+    },
+}
 CELERY_BROKER_TRANSPORT_OPTIONS = (
     {}
     if BROKER_URL.startswith("amqp")
