@@ -4,6 +4,17 @@ from django.apps import AppConfig
 
 
 class StreamingConfig(AppConfig):
-    """The streaming layer."""
+    """The streaming layer: the wire and what is told over it."""
 
     name = "streaming"
+
+    def ready(self) -> None:
+        """Listen to the news of the layers below."""
+        from marketdata.signals import tick_recorded  # noqa: PLC0415 - models are ready only now
+        from optimization import signals  # noqa: PLC0415
+        from streaming import receivers  # noqa: PLC0415
+
+        tick_recorded.connect(receivers.tell_prices)
+        signals.request_started.connect(receivers.tell_started)
+        signals.request_progressed.connect(receivers.tell_progress)
+        signals.request_finished.connect(receivers.tell_finished)

@@ -1,0 +1,34 @@
+"""The parameters of a request that say which data it is solved on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from django.conf import settings
+
+
+@dataclass(frozen=True, slots=True)
+class DataParameters:
+    """Which returns a request is solved on, and how randomness is seeded.
+
+    Attributes:
+        lookback: Returns in the window.
+        include_live: Whether today's unfinished return is the last row.
+        risk_free_rate: Yearly, as a fraction.
+        seed: Seed of the method's random generator.
+    """
+
+    lookback: int
+    include_live: bool
+    risk_free_rate: float
+    seed: int
+
+    @classmethod
+    def of(cls, parameters: Mapping[str, Any]) -> Self:
+        """Those of a recorded request, with the server's defaults."""
+        return cls(
+            lookback=int(parameters.get("lookback", settings.DEFAULT_LOOKBACK)),
+            include_live=bool(parameters.get("include_live", False)),
+            risk_free_rate=float(parameters.get("risk_free_rate", 0.0)),
+            seed=int(parameters.get("seed", 0)),
+        )

@@ -1,0 +1,89 @@
+"""From a recorded request to the engine's problem, the same in the web process and in a worker."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+
+from marketdata.errors import MarketDataError, UnknownSymbolError
+from marketdata.quotes import latest_quotes
+from marketdata.selectors import ReturnWindow, return_window
+from optimization.engine.problem import FloatArray, Objective, Problem
+from optimization.errors import MarketDataUnavailableError
+from optimization.models import OptimizationRequest
+from optimization.parameters import DataParameters
+from optimization.submissions import constraints_from_document
+
+
+@dataclass(frozen=True, slots=True)
+class MarketProblem:
+    """A problem together with the market window that it was built from.
+
+    Attributes:
+        problem: What the engine solves.
+        window: The completed bars behind it.
+        partial: Whether the last row is today's unfinished return.
+        quoted_at: Epoch seconds of the newest price used.
+    """
+
+    problem: Problem
+    window: ReturnWindow
+    partial: bool
+    quoted_at: float
+
+
+def build_problem(request: OptimizationRequest) -> MarketProblem:
+    """Load the window of a request and state its problem.
+
+    Raises:
+        MarketDataUnavailableError: A symbol is unknown or its history too short.
+        InvalidProblemError: The data cannot be optimised over.
+    """
+    parameters = DataParameters.of(request.parameters)
+    symbols = tuple(request.symbols)
+    try:
+        window = return_window(symbols, parameters.lookback, request.data_version or None)
+    except MarketDataError as error:
+        raise market_data_error(error, symbols) from error
+    returns, quoted_at = window.returns, _midnight(window)
+    live = _live_return(window) if parameters.include_live else None
+    if live is not None:
+        returns = np.vstack([returns, live.returns])
+        quoted_at = live.quoted_at
+    problem = Problem(
+        returns=returns,
+        symbols=symbols,
+        objective=Objective(request.objective),
+        constraints=constraints_from_document(request.constraints),
+        risk_free_rate=parameters.risk_free_rate,
+    )
+    return MarketProblem(problem, window, live is not None, quoted_at)
+
+
+def market_data_error(
+    error: MarketDataError, symbols: tuple[str, ...]
+) -> MarketDataUnavailableError:
+    """The same refusal with the paths of the symbols at fault."""
+    paths = [f"symbols[{i}]" for i, symbol in enumerate(symbols) if symbol in error.symbols]
+    code = "unknown_symbol" if isinstance(error, UnknownSymbolError) else None
+    return MarketDataUnavailableError(str(error), paths or ["symbols"], code)
+
+
+@dataclass(frozen=True, slots=True)
+class _LiveReturn:
+    returns: FloatArray
+    quoted_at: float
+
+
+def _live_return(window: ReturnWindow) -> _LiveReturn | None:
+    """Today's unfinished return from the last closes to the newest quotes, if all are quoted."""
+    quotes = latest_quotes(window.symbols)
+    if len(quotes) < len(window.symbols):
+        return None
+    prices = np.array([quotes[symbol].price for symbol in window.symbols])
+    newest = max(quote.timestamp for quote in quotes.values())
+    return _LiveReturn((prices / window.last_closes - 1.0)[np.newaxis, :], newest)
+
+
+def _midnight(window: ReturnWindow) -> float:
+    return datetime.fromisoformat(f"{window.end}T00:00:00+00:00").timestamp()

@@ -1,0 +1,105 @@
+"""Results that automatic triggers may reuse, for ``CACHE_TTL`` seconds and while quotes hold still.
+
+Entries live in Django's cache. Django's cache cannot count its entries, so their ends are kept
+beside it in a sorted set, and look-ups and hits in a hash.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.core.cache import cache
+
+from marketdata.quotes import latest_quotes
+from marketdata.redis_client import redis_client, redis_key
+from optimization.models import OptimizationRequest
+
+
+@dataclass(frozen=True, slots=True)
+class CacheStatistics:
+    """Figures of the result cache over all processes.
+
+    Attributes:
+        total_entries: Results that can still be served.
+        total_accesses: Look-ups since the server was set up.
+        hits: Look-ups that found a result.
+        ttl_seconds: How long a result is served.
+    """
+
+    total_entries: int
+    total_accesses: int
+    hits: int
+    ttl_seconds: int
+
+
+def cache_key(request: OptimizationRequest, data_version: str) -> str:
+    """The key of a request's result: all that determines it and nothing else."""
+    determinants = {
+        "symbols": request.symbols,
+        "objective": request.objective,
+        "constraints": request.constraints,
+        "method": request.method,
+        "parameters": request.parameters,
+        "data_version": data_version,
+    }
+    canonical = json.dumps(determinants, sort_keys=True, separators=(",", ":"))
+    return "result:" + hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def look_up(request: OptimizationRequest, data_version: str) -> dict[str, Any] | None:
+    """The stored result, or None when there is none, it is too old, or quotes have moved."""
+    key = cache_key(request, data_version)
+    entry = cache.get(key)
+    hit = entry is not None and _quotes_hold(entry["quotes"], request.symbols)
+    counters = redis_key("cache", "counters")
+    with redis_client().pipeline(transaction=False) as pipe:
+        pipe.hincrby(counters, "accesses", 1)
+        pipe.hincrby(counters, "hits", int(hit))
+        pipe.execute()
+    return dict(entry["result"]) if hit else None
+
+
+def store(request: OptimizationRequest, data_version: str, result: Mapping[str, Any]) -> None:
+    """Keep a fresh result, with the quotes it was solved on."""
+    key = cache_key(request, data_version)
+    prices = _prices(request.symbols)
+    cache.set(key, {"result": dict(result), "quotes": prices}, timeout=settings.CACHE_TTL)
+    redis_client().zadd(redis_key("cache", "ends"), {key: time.time() + settings.CACHE_TTL})
+
+
+def purge() -> int:
+    """Forget every stored result and return how many there were."""
+    ends = redis_key("cache", "ends")
+    members: Any = redis_client().zrange(ends, 0, -1)
+    keys = [key.decode() for key in members]
+    cache.delete_many(keys)
+    redis_client().delete(ends)
+    return len(keys)
+
+
+def statistics() -> CacheStatistics:
+    """Count what the cache holds and served."""
+    ends = redis_key("cache", "ends")
+    with redis_client().pipeline() as pipe:
+        pipe.zremrangebyscore(ends, "-inf", time.time())
+        pipe.zcard(ends)
+        pipe.hmget(redis_key("cache", "counters"), "accesses", "hits")
+        _, entries, (accesses, hits) = pipe.execute()
+    return CacheStatistics(int(entries), int(accesses or 0), int(hits or 0), settings.CACHE_TTL)
+
+
+def _prices(symbols: Sequence[str]) -> dict[str, float]:
+    return {symbol: quote.price for symbol, quote in latest_quotes(symbols).items()}
+
+
+def _quotes_hold(then: Mapping[str, float], symbols: Sequence[str]) -> bool:
+    """Whether every quote is within ``CACHE_PRICE_TOLERANCE`` of what it was."""
+    now = _prices(symbols)
+    if then.keys() != now.keys():
+        return False
+    tolerance = settings.CACHE_PRICE_TOLERANCE
+    return all(abs(now[symbol] / price - 1.0) <= tolerance for symbol, price in then.items())

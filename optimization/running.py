@@ -1,0 +1,108 @@
+"""What a worker does with a claimed request: load its window, solve, record, give it up."""
+
+import logging
+from typing import Any
+
+import numpy as np
+from django.conf import settings
+from django.utils import timezone
+
+from optimization import admission, result_cache
+from optimization.admission import LeaseState
+from optimization.durations import Workload, record_duration
+from optimization.engine import Method, Progress, solve
+from optimization.engine.errors import EngineError, SolveCancelledError
+from optimization.errors import RequestError
+from optimization.lanes import Lane
+from optimization.lease import Lease, keeper
+from optimization.models import OptimizationRequest
+from optimization.parameters import DataParameters
+from optimization.problems import build_problem
+from optimization.results import result_document
+from optimization.services import request_begin, request_fail, request_succeed
+from optimization.signals import request_progressed
+
+logger = logging.getLogger(__name__)
+
+MAX_ATTEMPTS = 3
+"""Workers that may die on a request before it is given up."""
+
+
+def run_next(lane: Lane) -> OptimizationRequest | None:
+    """Run the next request of a lane to its end; None when none waits."""
+    claim = admission.claim(lane)
+    if claim is None:
+        return None
+    request = request_begin(claim)
+    if request is not None:
+        with keeper.hold(claim) as lease:
+            _run(request, lease)
+    admission.finish(claim)
+    return request
+
+
+def _run(request: OptimizationRequest, lease: Lease) -> None:
+    exhausted = _exhausted(request)
+    if exhausted is not None:
+        request_fail(request, exhausted)
+        return
+    try:
+        result = _solve(request, lease)
+    except SolveCancelledError:
+        logger.info("%s: solver stopped, lease %s", request.request_id, lease.state)
+    except (EngineError, RequestError) as error:
+        request_fail(request, error_document(error.code, error.message, error.fields))
+    except (ArithmeticError, ValueError, np.linalg.LinAlgError) as error:
+        logger.exception("%s: the solver failed", request.request_id)
+        message = f"the solver failed: {error}"
+        request_fail(request, error_document("solver_failure", message))
+    else:
+        if request_succeed(request, result):
+            _remember(request, result)
+
+
+def _solve(request: OptimizationRequest, lease: Lease) -> dict[str, Any]:
+    market = build_problem(request)
+    seed = DataParameters.of(request.parameters).seed
+
+    def report(progress: Progress) -> None:
+        if lease.state is not LeaseState.HELD:
+            raise SolveCancelledError(f"the lease is {lease.state}")
+        request_progressed.send(sender=OptimizationRequest, request=request, progress=progress)
+
+    solution = solve(
+        market.problem,
+        method=Method(request.method),
+        rng=np.random.default_rng(seed),
+        parameters=request.parameters,
+        on_progress=report,
+    )
+    return result_document(request, market, solution)
+
+
+def _remember(request: OptimizationRequest, result: dict[str, Any]) -> None:
+    result_cache.store(request, request.data_version, result)
+    workload = Workload(Method(request.method), len(request.symbols))
+    record_duration(workload, request.optimization_time or 0.0)
+
+
+def _exhausted(request: OptimizationRequest) -> dict[str, Any] | None:
+    """The error of a request that cost too many workers or too much time, if it did."""
+    if request.attempt == 1 or request.started_at is None:
+        return None
+    limit = settings.HARD_TIME_LIMITS[request.lane]
+    elapsed = (timezone.now() - request.started_at).total_seconds()
+    if elapsed >= limit:
+        message = (
+            f"stopped after {elapsed:.0f} s, the limit of the {request.lane} lane is {limit} s"
+        )
+        return error_document("time_limit", message)
+    if request.attempt > MAX_ATTEMPTS:
+        message = f"{MAX_ATTEMPTS} workers died on it"
+        return error_document("worker_lost", message)
+    return None
+
+
+def error_document(code: str, message: str, fields: tuple[str, ...] = ()) -> dict[str, Any]:
+    """What the row of a failed request holds."""
+    return {"code": code, "detail": message, "fields": list(fields)}

@@ -1,0 +1,256 @@
+"""Every transition of a request: submitted, begun, ended; nobody else writes its status."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import DatabaseError, IntegrityError, transaction
+from django.utils import timezone
+from redis.exceptions import RedisError
+
+from optimization import admission, result_cache
+from optimization.admission import Claim
+from optimization.durations import Workload, estimated_wait
+from optimization.engine.problem import Method
+from optimization.errors import (
+    AlreadyFinishedError,
+    IdempotencyConflictError,
+    QueueFullError,
+    RequestError,
+    ServiceUnavailableError,
+    UnknownRequestError,
+)
+from optimization.feasibility import check_request
+from optimization.lanes import LANES, Lane
+from optimization.models import OptimizationRequest, Status, Trigger
+from optimization.signals import request_finished, request_started
+from optimization.submissions import Owner, Submission, constraints_document, new_request_id
+from optimization.tokens import send_token
+
+logger = logging.getLogger(__name__)
+
+ACTIVE = (Status.QUEUED, Status.RUNNING)
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a caller is told at once.
+
+    Attributes:
+        request: The recorded request; already ended when the cache had its result.
+        queue_position: 1 for the next to run, 0 when it no longer waits.
+        estimated_wait: Seconds until its result.
+        repeated: Whether the same idempotency key was submitted before.
+    """
+
+    request: OptimizationRequest
+    queue_position: int = 0
+    estimated_wait: float = 0.0
+    repeated: bool = False
+
+
+def request_submit(submission: Submission) -> Receipt:
+    """Check, record and queue a request, or answer it from the cache.
+
+    Raises:
+        RequestError: It is refused; nothing is queued and nothing is kept.
+    """
+    with _backend_errors():
+        request = _draft(submission)
+        earlier = _find_earlier(request)
+        if earlier is not None:
+            return _receipt(earlier, repeated=True)
+        request.data_version = check_request(request).window.data_version
+        if request.trigger != Trigger.MANUAL:
+            result = result_cache.look_up(request, request.data_version)
+            if result is not None:
+                return _answer_from_cache(request, result)
+        return _enqueue(request)
+
+
+def request_cancel(owner: Owner, request_id: str) -> OptimizationRequest:
+    """End a request that waits or runs; its worker stops at its next step.
+
+    Raises:
+        UnknownRequestError: No such request, or somebody else's.
+        AlreadyFinishedError: It has ended.
+    """
+    with _backend_errors():
+        request = OptimizationRequest.objects.filter(owner=owner.key, request_id=request_id).first()
+        if request is None:
+            raise UnknownRequestError(f"no request {request_id!r} of yours", ["request_id"])
+        whereabouts = admission.cancel(Lane(request.lane), request_id)
+        if not _end(request, Status.CANCELLED):
+            raise AlreadyFinishedError(f"{request_id} has already ended", ["request_id"])
+        logger.info("%s cancelled while %s", request_id, whereabouts)
+        return request
+
+
+def request_begin(claim: Claim) -> OptimizationRequest | None:
+    """Record that a worker holds a request; None when it has ended meanwhile."""
+    now = timezone.now()
+    held = OptimizationRequest.objects.filter(
+        request_id=claim.request_id, status__in=ACTIVE, fence__lt=claim.fence
+    )
+    request = held.first()
+    if request is None:
+        return None
+    first_attempt = request.attempt == 0
+    request.attempt, request.fence, request.status = (
+        request.attempt + 1,
+        claim.fence,
+        Status.RUNNING,
+    )
+    if first_attempt:
+        request.started_at = now
+    updated = held.update(
+        attempt=request.attempt,
+        fence=request.fence,
+        status=request.status,
+        started_at=request.started_at,
+    )
+    if not updated:
+        return None
+    if first_attempt:
+        request_started.send(sender=OptimizationRequest, request=request)
+    return request
+
+
+def request_succeed(request: OptimizationRequest, result: dict[str, Any]) -> bool:
+    """End a running request with its result; False when it has ended meanwhile."""
+    return _end(request, Status.SUCCEEDED, result=result)
+
+
+def request_fail(request: OptimizationRequest, error: dict[str, Any]) -> bool:
+    """End a request with an error document; False when it has ended meanwhile."""
+    return _end(request, Status.FAILED, error=error)
+
+
+def request_readmit(request: OptimizationRequest) -> bool:
+    """Put an active request that the queue has lost back at the end of its lane."""
+    lane = Lane(request.lane)
+    try:
+        admission.admit(lane, request.request_id)
+    except QueueFullError:
+        return False
+    send_token(lane)
+    logger.warning("%s was lost by the queue and waits again", request.request_id)
+    return True
+
+
+def _draft(submission: Submission) -> OptimizationRequest:
+    return OptimizationRequest(
+        request_id=new_request_id(submission.client_id),
+        owner=submission.owner.key,
+        user_id=submission.owner.user_id,
+        client_id=submission.client_id,
+        idempotency_key=submission.idempotency_key,
+        method=submission.method.value,
+        objective=submission.objective.value,
+        trigger=submission.trigger.value,
+        lane=LANES[submission.method].value,
+        symbols=list(submission.symbols),
+        constraints=constraints_document(submission.constraints),
+        parameters=dict(submission.parameters),
+        metadata=dict(submission.metadata),
+        created_at=timezone.now(),
+    )
+
+
+def _find_earlier(draft: OptimizationRequest) -> OptimizationRequest | None:
+    """The request that the same owner submitted before under the same key."""
+    if draft.idempotency_key is None:
+        return None
+    earlier = OptimizationRequest.objects.filter(
+        owner=draft.owner, idempotency_key=draft.idempotency_key
+    ).first()
+    if earlier is None:
+        return None
+    compared = ("method", "objective", "trigger", "symbols", "constraints", "parameters")
+    differing = [name for name in compared if getattr(earlier, name) != getattr(draft, name)]
+    if differing:
+        raise IdempotencyConflictError(
+            f"request_id {draft.idempotency_key!r} was used before for a request with another"
+            f" {differing[0]}; choose a new request_id",
+            ["request_id", *differing],
+        )
+    return earlier
+
+
+def _answer_from_cache(request: OptimizationRequest, result: dict[str, Any]) -> Receipt:
+    request.status, request.cached = Status.SUCCEEDED, True
+    request.started_at = request.finished_at = timezone.now()
+    request.optimization_time = 0.0
+    request.result = {
+        **result,
+        "metadata": {**result["metadata"], "request_metadata": request.metadata},
+    }
+    request.save(force_insert=True)
+    request_finished.send(sender=OptimizationRequest, request=request)
+    return Receipt(request)
+
+
+def _enqueue(request: OptimizationRequest) -> Receipt:
+    """Record first, admit second: a worker that claims the request finds its row."""
+    lane = Lane(request.lane)
+    if admission.is_full():
+        raise QueueFullError("the queue is full; retry later")
+    try:
+        with transaction.atomic():
+            request.save(force_insert=True)
+    except IntegrityError:
+        earlier = _find_earlier(request)
+        if earlier is None:
+            raise
+        return _receipt(earlier, repeated=True)
+    try:
+        position = admission.admit(lane, request.request_id)
+    except (QueueFullError, RedisError):
+        request.delete()
+        raise
+    send_token(lane)
+    return Receipt(request, position, estimated_wait(_workload(request), position))
+
+
+def _receipt(request: OptimizationRequest, *, repeated: bool) -> Receipt:
+    if request.is_terminal:
+        return Receipt(request, repeated=repeated)
+    position = admission.position(Lane(request.lane), request.request_id) or 0
+    wait = estimated_wait(_workload(request), max(1, position))
+    return Receipt(request, position, wait, repeated)
+
+
+def _workload(request: OptimizationRequest) -> Workload:
+    return Workload(Method(request.method), len(request.symbols))
+
+
+def _end(request: OptimizationRequest, status: Status, **fields: Any) -> bool:
+    """The only way to a terminal state: one conditional update decides who ended the request."""
+    now = timezone.now()
+    seconds = (now - request.started_at).total_seconds() if request.started_at else None
+    active = OptimizationRequest.objects.filter(pk=request.pk, status__in=ACTIVE)
+    if status is not Status.CANCELLED and request.fence:
+        active = active.filter(fence=request.fence)
+    if not active.update(status=status, finished_at=now, optimization_time=seconds, **fields):
+        return False
+    request.status, request.finished_at, request.optimization_time = status, now, seconds
+    for name, value in fields.items():
+        setattr(request, name, value)
+    request_finished.send(sender=OptimizationRequest, request=request)
+    return True
+
+
+@contextmanager
+def _backend_errors() -> Iterator[None]:
+    """Turn an unreachable Redis or database into the answer that clients know."""
+    try:
+        yield
+    except RequestError:
+        raise
+    except (RedisError, DatabaseError) as error:
+        logger.exception("a backend cannot be reached")
+        raise ServiceUnavailableError(
+            f"the server cannot reach one of its backends ({type(error).__name__}); retry later"
+        ) from error

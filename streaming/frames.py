@@ -1,0 +1,99 @@
+"""Frames that tell what became of a request."""
+
+from typing import Any
+
+from django.utils import timezone
+
+from optimization.engine.problem import Method, Progress
+from optimization.models import OptimizationRequest, Status, Trigger
+from optimization.services import Receipt
+from streaming.protocol import (
+    ErrorCode,
+    OptimizationCancelledData,
+    OptimizationProgressData,
+    OptimizationQueuedData,
+    OptimizationResultData,
+    OptimizationStartedData,
+    ResultMetadata,
+    ServerMessage,
+    error_frame,
+    server_frame,
+)
+
+Json = dict[str, Any]
+
+
+def queued_frame(receipt: Receipt) -> Json:
+    """Acknowledges an admitted request."""
+    request = receipt.request
+    data = OptimizationQueuedData(
+        request_id=request.request_id,
+        queue_position=receipt.queue_position,
+        estimated_wait=receipt.estimated_wait,
+        lane=request.lane,
+    )
+    return server_frame(ServerMessage.PORTFOLIO_UPDATE, data, request.idempotency_key)
+
+
+def started_frame(request: OptimizationRequest) -> Json:
+    """Says that a worker has begun."""
+    data = OptimizationStartedData(
+        request_id=request.request_id,
+        client_id=request.client_id,
+        method=Method(request.method),
+    )
+    return server_frame(ServerMessage.PORTFOLIO_UPDATE, data, request.idempotency_key)
+
+
+def progress_frame(request: OptimizationRequest, progress: Progress) -> Json:
+    """Reports a running solver."""
+    data = OptimizationProgressData(
+        request_id=request.request_id,
+        client_id=request.client_id,
+        iteration=progress.iteration,
+        evaluations=progress.evaluations,
+        best_value=progress.best_value,
+        bound=progress.bound,
+        gap=progress.gap,
+        elapsed=progress.elapsed,
+    )
+    return server_frame(ServerMessage.PORTFOLIO_UPDATE, data, request.idempotency_key)
+
+
+def terminal_frame(request: OptimizationRequest) -> Json:
+    """The only last word on a request: its result, its error or its cancellation."""
+    if request.status == Status.SUCCEEDED:
+        return server_frame(
+            ServerMessage.PORTFOLIO_UPDATE, _result(request), request.idempotency_key
+        )
+    if request.status == Status.CANCELLED:
+        data = OptimizationCancelledData(request_id=request.request_id, client_id=request.client_id)
+        return server_frame(ServerMessage.PORTFOLIO_UPDATE, data, request.idempotency_key)
+    if request.status == Status.FAILED and request.error is not None:
+        frame = error_frame(
+            ErrorCode(request.error["code"]),
+            request.error["detail"],
+            fields=tuple(request.error["fields"]),
+            request_id=request.request_id,
+        )
+        if request.idempotency_key is not None:
+            frame["request_id"] = request.idempotency_key
+        return frame
+    raise ValueError(f"{request.request_id} is {request.status}, which is not an end")
+
+
+def _result(request: OptimizationRequest) -> OptimizationResultData:
+    assert request.result is not None  # noqa: S101 - a succeeded row always has one
+    finished = request.finished_at or timezone.now()
+    return OptimizationResultData(
+        request_id=request.request_id,
+        client_id=request.client_id,
+        weights=request.result["weights"],
+        metrics=request.result["metrics"],
+        optimization_time=request.optimization_time or 0.0,
+        timestamp=finished.timestamp(),
+        trigger=Trigger(request.trigger),
+        method=Method(request.method),
+        cached=request.cached,
+        metadata=ResultMetadata(**request.result["metadata"]),
+    )

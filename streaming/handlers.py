@@ -1,0 +1,154 @@
+"""What each client frame does."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import cast
+
+from optimization import services
+from optimization.errors import RequestError
+from optimization.submissions import Submission
+from streaming.connection import Connection
+from streaming.decoding import FrameError, Message
+from streaming.executor import run_blocking
+from streaming.fanout import hub
+from streaming.frames import queued_frame, terminal_frame
+from streaming.history import Place
+from streaming.presence_task import presence
+from streaming.protocol import (
+    CancelData,
+    ClientMessage,
+    ErrorCode,
+    OptimizationRequestData,
+    ResumeData,
+    ResumedData,
+    ServerMessage,
+    SubscriptionData,
+    TopicData,
+    server_frame,
+)
+from streaming.topics import Subscription, TopicError
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What the handlers know of a client.
+
+    Attributes:
+        connection: Its place in the fan-out.
+        joined: The newest number when it connected.
+    """
+
+    connection: Connection
+    joined: Place
+
+
+async def handle_optimization_request(session: Session, message: Message) -> None:
+    """Submit a request and acknowledge it before any news of it."""
+    connection = session.connection
+    submission = submission_of(session, message)
+    with connection.hold():
+        try:
+            receipt = await run_blocking(lambda: services.request_submit(submission))
+        except RequestError as error:
+            raise _frame_error(error, message.echo) from error
+        if not receipt.request.is_terminal:
+            connection.outbox.put(queued_frame(receipt))
+        elif receipt.repeated:
+            connection.outbox.put(terminal_frame(receipt.request))
+
+
+def submission_of(session: Session, message: Message) -> Submission:
+    """The submission that a checked frame describes."""
+    data = cast("OptimizationRequestData", message.data)
+    return Submission(
+        owner=session.connection.owner,
+        client_id=session.connection.client_id,
+        symbols=tuple(data.symbols),
+        objective=data.objective,
+        constraints=data.constraints,
+        method=data.method,
+        trigger=data.trigger,
+        parameters=data.parameters.model_dump(exclude_none=True),
+        metadata=data.metadata,
+        idempotency_key=message.echo,
+    )
+
+
+async def handle_cancel(session: Session, message: Message) -> None:
+    """Cancel a request; the answer is its terminal frame."""
+    data = cast("CancelData", message.data)
+    owner = session.connection.owner
+    try:
+        await run_blocking(lambda: services.request_cancel(owner, data.request_id))
+    except RequestError as error:
+        raise _frame_error(error, message.echo) from error
+
+
+async def handle_subscribe(session: Session, message: Message) -> None:
+    """Begin to hear a topic."""
+    subscription = _subscription(message)
+    session.connection.subscriptions.add(subscription)
+    await _confirm(session, message, subscription, ServerMessage.SUBSCRIBE)
+
+
+async def handle_unsubscribe(session: Session, message: Message) -> None:
+    """Cease to hear a topic."""
+    subscription = _subscription(message)
+    session.connection.subscriptions.discard(subscription)
+    await _confirm(session, message, subscription, ServerMessage.UNSUBSCRIBE)
+
+
+async def handle_resume(session: Session, message: Message) -> None:
+    """Replay what a lost connection missed, then say whether that was all of it."""
+    data = cast("ResumeData", message.data)
+    connection = session.connection
+    connection.adopt(data.client_id)
+    with connection.hold():
+        missed = await hub().missed(connection, Place(data.epoch, data.seq))
+        # What is newer than this connection itself is delivered to it anyhow.
+        replayed = [text for seq, text in missed or () if seq <= session.joined.seq]
+        for text in replayed:
+            connection.outbox.put_text(text)
+        reply = ResumedData(
+            recovered=missed is not None,
+            replayed=len(replayed),
+            epoch=session.joined.epoch,
+            seq=session.joined.seq,
+        )
+        connection.outbox.put(server_frame(ServerMessage.RESUME, reply, message.echo))
+
+
+def _subscription(message: Message) -> Subscription:
+    data = cast("TopicData", message.data)
+    try:
+        return Subscription.parse(data.topic)
+    except TopicError as error:
+        raise FrameError(ErrorCode.UNKNOWN_TOPIC, str(error), ["topic"], message.echo) from error
+
+
+async def _confirm(
+    session: Session, message: Message, subscription: Subscription, kind: ServerMessage
+) -> None:
+    await hub().subscriptions_changed(session.connection)
+    await presence().changed(session.connection)
+    subscribed = kind is ServerMessage.SUBSCRIBE
+    data = SubscriptionData(
+        topic=str(subscription), status="subscribed" if subscribed else "unsubscribed"
+    )
+    session.connection.outbox.put(server_frame(kind, data, message.echo))
+
+
+def _frame_error(error: RequestError, echo: str | None) -> FrameError:
+    return FrameError(ErrorCode(error.code), error.message, error.fields, echo)
+
+
+Handler = Callable[[Session, Message], Awaitable[None]]
+
+HANDLERS: Mapping[ClientMessage, Handler] = {
+    ClientMessage.OPTIMIZATION_REQUEST: handle_optimization_request,
+    ClientMessage.OPTIMIZATION_CANCEL: handle_cancel,
+    ClientMessage.SUBSCRIBE: handle_subscribe,
+    ClientMessage.UNSUBSCRIBE: handle_unsubscribe,
+    ClientMessage.RESUME: handle_resume,
+}
+"""Heartbeats are answered by the consumer itself."""

@@ -1,0 +1,62 @@
+"""News of the other layers, turned into frames; runs in whichever process the news is made in."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from redis.exceptions import RedisError
+
+from marketdata.quotes import Quote
+from optimization.engine.problem import Progress
+from optimization.models import OptimizationRequest
+from streaming.frames import progress_frame, started_frame, terminal_frame
+from streaming.protocol import Topic
+from streaming.publish import Address, publish_durable, publish_ephemeral, publish_prices
+
+logger = logging.getLogger(__name__)
+
+
+def request_address(request: OptimizationRequest) -> Address:
+    """Who hears of a request: the connection that asked and the owner's subscribers."""
+    return Address(owner=request.owner, topic=Topic.PORTFOLIO_UPDATES, client_id=request.client_id)
+
+
+def tell_started(request: OptimizationRequest, **_kwargs: Any) -> None:
+    """Tell that a worker has begun."""
+    try:
+        publish_ephemeral(request_address(request), started_frame(request))
+    except RedisError as error:
+        logger.warning("%s: start not told: %s", request.request_id, error)
+
+
+def tell_progress(request: OptimizationRequest, progress: Progress, **_kwargs: Any) -> None:
+    """Tell how far a solver is."""
+    try:
+        publish_ephemeral(request_address(request), progress_frame(request, progress))
+    except RedisError as error:
+        logger.warning("%s: progress not told: %s", request.request_id, error)
+
+
+def tell_finished(request: OptimizationRequest, **_kwargs: Any) -> None:
+    """Tell the end of a request, once; what Redis loses now ``republish_missing`` tells later."""
+    try:
+        publish_durable(request_address(request), terminal_frame(request), once=request.request_id)
+    except RedisError as error:
+        logger.warning("%s: end not told yet: %s", request.request_id, error)
+
+
+def tell_prices(quotes: Mapping[str, Quote], **_kwargs: Any) -> None:
+    """Tell newest prices."""
+    points = {
+        symbol: {
+            "price": quote.price,
+            "timestamp": quote.timestamp,
+            "source": quote.source,
+            "feed": quote.feed,
+        }
+        for symbol, quote in quotes.items()
+    }
+    try:
+        publish_prices(points)
+    except RedisError as error:
+        logger.warning("prices not told: %s", error)
