@@ -115,3 +115,16 @@ def load_panel(version: str) -> Panel:
 @lru_cache(maxsize=8)
 def _mapped(folder: Path, version: str) -> Panel:
     return open_panel(folder, version)
+
+
+def last_closes() -> dict[str, float]:
+    """The newest close of every symbol; empty when nothing is loaded."""
+    try:
+        panel = load_panel(current_data_version())
+    except NoMarketDataError:
+        return {}
+    closes = {}
+    for symbol, column in panel.columns.items():
+        values = panel.table.closes[:, column]
+        closes[symbol] = float(values[np.flatnonzero(np.isfinite(values))[-1]])
+    return closes

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import fcntl
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,8 +20,9 @@ from marketdata.errors import (
     PanelMissingError,
     UnknownSymbolError,
 )
-from marketdata.models import Asset, Bar, DataVersion, Source
+from marketdata.models import Asset, Bar, DataVersion, QuarantinedTick, Source
 from marketdata.panel import Panel, Table, append_rows, build_panel, open_panel
+from marketdata.quarantine import Refusal
 
 _UPSERT = (
     "INSERT INTO marketdata_bar (asset_id, date, close) VALUES (%s, %s, %s)"
@@ -66,7 +68,7 @@ def check_close(symbol: str, date: dt.date, close: float) -> None:
     Raises:
         InvalidPricesError: Naming symbol and date.
     """
-    if not (np.isfinite(close) and close > 0):
+    if not (math.isfinite(close) and close > 0):
         raise InvalidPricesError(
             f"{symbol} on {date}: close is {close}; it must be a positive number", [symbol]
         )
@@ -247,3 +249,24 @@ def _newest_panel() -> Panel | None:
         return open_panel(panels_folder(), newest)
     except PanelMissingError:
         return None
+
+
+def ticks_quarantine(refusals: Sequence[Refusal]) -> None:
+    """Write refused ticks down for the admin; the oldest beyond QUARANTINE_KEEP go."""
+    if not refusals:
+        return
+    QuarantinedTick.objects.bulk_create(
+        QuarantinedTick(
+            symbol=refusal.quote.symbol[:32],
+            price=repr(refusal.quote.price),
+            previous_price=refusal.previous_price,
+            timestamp=repr(refusal.quote.timestamp),
+            feed=refusal.quote.feed,
+            reason=refusal.reason,
+        )
+        for refusal in refusals
+    )
+    newest = QuarantinedTick.objects.values_list("pk", flat=True)
+    beyond = newest[settings.QUARANTINE_KEEP : settings.QUARANTINE_KEEP + 1].first()
+    if beyond is not None:
+        QuarantinedTick.objects.filter(pk__lte=beyond).delete()

@@ -25,6 +25,7 @@ from tests.valkey import start_valkey
 
 if TYPE_CHECKING:
     from marketdata.models import DataVersion
+    from marketdata.services import History
 
 # Below /tmp and short: a unix socket's path may have about 107 bytes.
 _FOLDER = Path(tempfile.mkdtemp(prefix="qe-", dir="/tmp"))
@@ -97,16 +98,23 @@ def panels(settings: Settings, tmp_path: Path) -> Path:
     return tmp_path / "panels"
 
 
-@pytest.fixture
-def market(db: None, panels: Path) -> "DataVersion":
-    """The last 600 days of six real symbols and a simulated one, in the database and the panels."""
+@pytest.fixture(scope="session")
+def sample() -> "list[History]":
+    """Every history of the sample market."""
     from marketdata.sample import sample_histories
+
+    return sample_histories()
+
+
+@pytest.fixture
+def market(db: None, panels: Path, sample: "list[History]") -> "DataVersion":
+    """The last 600 days of six real symbols and a simulated one, in the database and the panels."""
     from marketdata.services import histories_store
 
     wanted = {"AAPL", "JPM", "KO", "MSFT", "PFE", "XOM", "GOOGL"}
     histories = [
         replace(history, dates=history.dates[-600:], closes=history.closes[-600:])
-        for history in sample_histories()
+        for history in sample
         if history.symbol in wanted
     ]
     return histories_store(histories, reason="test market")

@@ -1,0 +1,58 @@
+"""``manage.py run_feed NAME``: bring quotes until told to stop."""
+
+import argparse
+import asyncio
+import signal
+from typing import Any
+
+import numpy as np
+from django.core.management.base import BaseCommand, CommandError
+
+from marketdata.errors import MarketDataError
+from marketdata.feeds.base import Backoff, Feed, Recorder, run
+from marketdata.feeds.registry import FEEDS, FeedOptions, build_feed
+from marketdata.quarantine import Limits, TickFilter
+from marketdata.selectors import last_closes
+
+
+class Command(BaseCommand):
+    """Run one feed in the foreground; SIGTERM or SIGINT ends it."""
+
+    help = "Run a market feed until SIGTERM or SIGINT."
+    # The URL checks would load the web side into a process that never serves.
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the feed's name and options."""
+        parser.add_argument("name", choices=sorted(FEEDS))
+        parser.add_argument("--symbols", help="comma-separated; left out: the feed's own choice")
+        parser.add_argument(
+            "--rate", type=float, default=1.0, help="batches a second; for a replay, days a second"
+        )
+        parser.add_argument("--seed", type=int, help="seed of everything random")
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        """Run until a signal comes or the feed ends."""
+        symbols = tuple(s.strip() for s in (options["symbols"] or "").split(",") if s.strip())
+        try:
+            feed_options = FeedOptions(
+                symbols=symbols or None, rate=options["rate"], seed=options["seed"]
+            )
+            feed = build_feed(options["name"], feed_options)
+            recorder = Recorder(TickFilter.starting_at(last_closes(), Limits()))
+            self.stderr.write(f"Feed {feed.name}: running")
+            self.stderr.flush()
+            asyncio.run(_until_stopped(feed, recorder, np.random.default_rng(options["seed"])))
+        except MarketDataError as error:
+            raise CommandError(error.message) from error
+        self.stderr.write(f"Feed {feed.name}: stopped")
+
+
+async def _until_stopped(feed: Feed, recorder: Recorder, rng: np.random.Generator) -> None:
+    running = asyncio.ensure_future(run(feed, recorder, Backoff(), rng))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, running.cancel)
+    await asyncio.wait([running])
+    if not running.cancelled():
+        running.result()

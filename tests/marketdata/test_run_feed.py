@@ -1,0 +1,68 @@
+"""``manage.py run_feed`` as a process."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+from redis import Redis
+
+from marketdata.models import DataVersion
+from marketdata.quotes import Quote, latest_quotes
+from marketdata.redis_client import redis_key
+
+ROOT = Path(__file__).parents[2]
+
+
+def manage(*words: str, folder: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "manage.py"), *words],
+        env={**os.environ, "DATA_DIR": str(folder)},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+    _, told = process.communicate()
+    return process.returncode, told
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_feed_ticks_until_a_signal_ends_it(
+    redis_server: Redis, tmp_path: Path, number: signal.Signals
+) -> None:
+    for words in (["migrate", "-v0"], ["load_sample_market", "--until", "1990-03-30"]):
+        assert ended(manage(*words, folder=tmp_path))[0] == 0
+    redis_server.config_set("notify-keyspace-events", "Kh")
+    news = redis_server.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
+    news.subscribe(f"__keyspace@0__:{redis_key('quotes')}")
+    feed = manage(
+        "run_feed", "simulated", "--symbols=AAPL, KO", "--rate=20", "--seed=7", folder=tmp_path
+    )
+    while news.get_message(timeout=None) is None:
+        pass
+    quotes: dict[str, Quote] = latest_quotes()
+    feed.send_signal(number)
+    code, told = ended(feed)
+    news.close()
+    assert (code, told.splitlines()) == (0, ["Feed simulated: running", "Feed simulated: stopped"])
+    assert set(quotes) == {"AAPL", "KO"}
+
+
+def test_a_wrong_rate_and_an_unknown_symbol_are_clear_errors(
+    redis_server: Redis, market: DataVersion
+) -> None:
+    with pytest.raises(CommandError, match=r"rate is 0\.0; it must be above 0"):
+        call_command("run_feed", "simulated", rate=0.0)
+    with pytest.raises(CommandError, match="no prices of 'APPL'; did you mean AAPL"):
+        call_command("run_feed", "simulated", symbols="APPL")
+
+
+def test_a_feed_without_prices_says_what_to_run(redis_server: Redis, db: None) -> None:
+    with pytest.raises(CommandError, match="load_sample_market"):
+        call_command("run_feed", "simulated")
