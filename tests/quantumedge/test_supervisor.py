@@ -70,7 +70,7 @@ async def supervisor(tmp_path: Path, reports: Reports) -> AsyncIterator[Supervis
 def alive(pid: int) -> bool:
     """Whether a process runs; one that ended and that nobody has waited for does not."""
     try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
 
