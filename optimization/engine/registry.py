@@ -35,6 +35,9 @@ Solver = Callable[[Problem, SolveContext], Solution]
 
 _SOLVERS: Mapping[Method, tuple[str, str]] = {
     Method.MEAN_VARIANCE: ("optimization.engine.convex.solver", "solve_convex"),
+    Method.GENETIC_ALGORITHM: ("optimization.engine.heuristics.solver", "solve_genetic"),
+    Method.SIMULATED_ANNEALING: ("optimization.engine.heuristics.solver", "solve_annealing"),
+    Method.PARTICLE_SWARM: ("optimization.engine.heuristics.solver", "solve_swarm"),
 }
 
 

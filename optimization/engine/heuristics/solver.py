@@ -1,0 +1,167 @@
+"""From a problem to a solution by search."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from time import perf_counter
+
+import numpy as np
+
+from optimization.engine.errors import UnsupportedProblemError
+from optimization.engine.feasible import FeasibleSet
+from optimization.engine.heuristics.annealing import anneal
+from optimization.engine.heuristics.budget import Budget
+from optimization.engine.heuristics.costs import fast_cost_function
+from optimization.engine.heuristics.genetic import evolve
+from optimization.engine.heuristics.landscape import Landscape, in_metric
+from optimization.engine.heuristics.reference import Reference, reference_of
+from optimization.engine.heuristics.search import Move, Run
+from optimization.engine.heuristics.swarm import swarm
+from optimization.engine.measures import cost_function, describe
+from optimization.engine.moments import SAMPLE, Covariance, estimate_covariance
+from optimization.engine.problem import FloatArray, Objective, Problem, Progress, Solution
+from optimization.engine.registry import SolveContext
+
+_TREATED: frozenset[str] = frozenset()
+"""Constraints besides bounds and budget that the search treats."""
+
+_BY_MOMENTS = frozenset(
+    {Objective.MINIMIZE_VARIANCE, Objective.MAXIMIZE_SHARPE, Objective.MAXIMIZE_RETURN}
+)
+"""Objectives whose cost does not grow with the number of days."""
+
+_COVARIANCE_OBJECTIVES = frozenset({Objective.MINIMIZE_VARIANCE, Objective.MAXIMIZE_SHARPE})
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """One way to search.
+
+    Attributes:
+        name: As results call it.
+        move: The search itself.
+        population: Default number of portfolios for n assets.
+        effort: Default evaluations, relative to the other strategies: a small population spends
+            more time per evaluation.
+    """
+
+    name: str
+    move: Move
+    population: Callable[[int], int]
+    effort: float = 1.0
+
+
+_GENETIC = Strategy("genetic", evolve, lambda n: min(20 + 2 * n, 200))
+_SWARM = Strategy("swarm", swarm, lambda n: min(20 + 2 * n, 200))
+_ANNEALING = Strategy("annealing", anneal, lambda n: min(16 + n // 5, 60), effort=0.6)
+
+
+def solve_genetic(problem: Problem, context: SolveContext) -> Solution:
+    """Solve with the genetic algorithm.
+
+    Raises:
+        EngineError: See ``optimization.engine.errors``.
+    """
+    return _solve(problem, context, _GENETIC)
+
+
+def solve_annealing(problem: Problem, context: SolveContext) -> Solution:
+    """Solve with simulated annealing.
+
+    Raises:
+        EngineError: See ``optimization.engine.errors``.
+    """
+    return _solve(problem, context, _ANNEALING)
+
+
+def solve_swarm(problem: Problem, context: SolveContext) -> Solution:
+    """Solve with particle swarm optimisation.
+
+    Raises:
+        EngineError: See ``optimization.engine.errors``.
+    """
+    return _solve(problem, context, _SWARM)
+
+
+def _solve(problem: Problem, context: SolveContext, strategy: Strategy) -> Solution:
+    started = perf_counter()
+    budget = _budget(problem, context, strategy)
+    _refuse_untreated(problem)
+    feasible = FeasibleSet.of(problem)
+    landscape = Landscape(problem.objective, feasible, cost_function(problem))
+    _report_centre(landscape, context, started)
+    requested = context.parameters.get("covariance")
+    covariance = estimate_covariance(problem.returns, requested)
+    landscape = replace(landscape, cost=fast_cost_function(problem, covariance))
+    reference = reference_of(problem, landscape.cost, requested)
+    run = Run(landscape, context, budget, bound=reference.bound, started=started)
+    strategy.move(run)
+    weights = run.best.weights
+    return Solution(
+        weights=weights,
+        metrics=describe(weights, problem),
+        solver=strategy.name,
+        solve_time=perf_counter() - started,
+        optimality_gap=run.gap,
+        max_violation=feasible.violation(weights),
+        covariance=covariance.kind if problem.objective in _COVARIANCE_OBJECTIVES else SAMPLE,
+        risk_contributions=_risk_contributions(weights, covariance),
+        diagnostics=_diagnostics(run, reference, context),
+    )
+
+
+def _budget(problem: Problem, context: SolveContext, strategy: Strategy) -> Budget:
+    """Enough evaluations for the precision promised, in less than the time promised."""
+    n = problem.n_assets
+    by_moments = problem.objective in _BY_MOMENTS
+    evaluations = strategy.effort * min(max(6000, (1200 if by_moments else 500) * n), 120_000)
+    population = strategy.population(n)
+    return Budget.of(
+        context.parameters, population=population, iterations=int(evaluations / population)
+    )
+
+
+def _refuse_untreated(problem: Problem) -> None:
+    untreated = [name for name in problem.constraints.beyond_bounds if name not in _TREATED]
+    if untreated:
+        raise UnsupportedProblemError(
+            f"a search cannot treat {', '.join(untreated)}; leave them out or use method"
+            " mean_variance",
+            [*untreated, "method"],
+        )
+
+
+def _report_centre(landscape: Landscape, context: SolveContext, started: float) -> None:
+    """Report one portfolio at once: the moments and the bound can take longer than 50 ms."""
+    centre = landscape.centre()
+    context.on_progress(
+        Progress(
+            iteration=0,
+            evaluations=1,
+            best_value=landscape.in_metric(float(landscape.cost(centre))),
+            bound=None,
+            gap=None,
+            elapsed=perf_counter() - started,
+            weights=centre,
+        )
+    )
+
+
+def _risk_contributions(weights: FloatArray, covariance: Covariance) -> FloatArray | None:
+    variance = covariance.variance(weights)
+    if variance <= 0:
+        return None
+    return np.asarray(weights * covariance.times(weights) / variance)
+
+
+def _diagnostics(run: Run, reference: Reference, context: SolveContext) -> dict[str, object]:
+    objective = run.landscape.objective
+    seed = context.parameters.get("seed")
+    return {
+        "evaluations": run.evaluations,
+        "iterations": run.iterations,
+        "population": run.budget.population,
+        "stopped_by": None if run.stopped_by is None else run.stopped_by.value,
+        "gap_basis": reference.basis,
+        "reference": None if reference.bound is None else in_metric(objective, reference.bound),
+        **({} if seed is None else {"seed": seed}),
+    }

@@ -1,0 +1,38 @@
+"""Particle swarm optimisation."""
+
+import numpy as np
+
+from optimization.engine.heuristics.search import Run
+
+_INERTIA, _PULL = 0.7298, 1.49618
+"""Clerc and Kennedy, *The particle swarm* (2002): the constriction that makes swarms converge."""
+
+_SCATTER = 0.2
+"""Share of the particles that leave the swarm for one exchange between two assets; without any, a
+swarm that has lost an asset never finds it again."""
+
+
+def swarm(run: Run) -> None:
+    """Fly until the budget is spent.
+
+    A particle is drawn to the best place it has seen and to the best that anyone has. Where the
+    feasible set stops it, it loses the velocity that pointed outwards.
+    """
+    rng, start = run.rng, run.start()
+    weights, own, own_costs = start.weights, start.weights.copy(), start.costs
+    velocity = np.zeros_like(weights)
+    while run.proceed():
+        to_own, to_leader = _PULL * rng.random((2, *weights.shape))
+        velocity = (
+            _INERTIA * velocity
+            + to_own * (own - weights)
+            + to_leader * (run.best.weights - weights)
+        )
+        points = weights + velocity
+        scattered = rng.random(len(points)) < _SCATTER
+        steps = run.landscape.exchanges(rng, int(scattered.sum()))
+        points[scattered] = own[scattered] + steps
+        moved = run.evaluate(points)
+        velocity, weights = moved.weights - weights, moved.weights
+        better = moved.costs < own_costs
+        own[better], own_costs[better] = weights[better], moved.costs[better]
