@@ -7,6 +7,8 @@ a lease that ended is claimed before anything that waits. A Celery message is on
 says "run the next of this lane".
 """
 
+import math
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -135,15 +137,39 @@ def admit(lane: Lane, request_id: str) -> int:
     keys = [_waiting(lane), _key("sequence"), *map(_waiting, Lane)]
     position = int(_script(_ADMIT)(keys=keys, args=[request_id, settings.MAX_QUEUE_SIZE]))
     if position <= 0:
-        raise QueueFullError(
-            f"{-position} requests wait already, the most this server admits; retry later"
-        )
+        raise _full(-position)
     return position
 
 
-def is_full() -> bool:
-    """Whether an admission now would be refused (a cheap look before any work is done)."""
-    return sum(waiting_counts().values()) >= int(settings.MAX_QUEUE_SIZE)
+def check_room() -> None:
+    """Refuse at once what would be refused anyhow, before any work is done for it.
+
+    Redis is only asked by a process that was refused within the last second.
+
+    Raises:
+        QueueFullError: The queue is full.
+    """
+    if time.monotonic() - _refused.at > 1.0:
+        return
+    waiting = sum(waiting_counts().values())
+    if waiting >= settings.MAX_QUEUE_SIZE:
+        raise _full(waiting)
+
+
+class _Refused:
+    """When this process was last refused an admission."""
+
+    at = -math.inf
+
+
+_refused = _Refused()
+
+
+def _full(waiting: int) -> QueueFullError:
+    _refused.at = time.monotonic()
+    return QueueFullError(
+        f"{waiting} requests wait already, the most this server admits; retry later"
+    )
 
 
 def claim(lane: Lane) -> Claim | None:

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 from math import log2
+from typing import Any
 
 from marketdata.redis_client import redis_client, redis_key
 from optimization import workers
 from optimization.engine.problem import Method
+from optimization.freshness import Briefly
 from optimization.lanes import LANES, Lane
 
 _SMOOTHING = 0.2
@@ -50,11 +52,30 @@ def record_duration(workload: Workload, seconds: float) -> None:
         pipe.execute()
 
 
+@dataclass(frozen=True, slots=True)
+class _Pace:
+    """How fast each lane works: mean durations by field, and processes that serve it."""
+
+    durations: dict[str, float]
+    processes: dict[Lane, int]
+
+
+def _measure() -> _Pace:
+    table: Any = redis_client().hgetall(redis_key("durations"))
+    return _Pace(
+        durations={field.decode(): float(seconds) for field, seconds in table.items()},
+        processes={lane: workers.live_processes(lane) for lane in Lane},
+    )
+
+
+pace = Briefly(_measure, seconds=1.0)
+"""A wait is an estimate: one that is a second old is as good."""
+
+
 def estimated_wait(workload: Workload, position: int) -> float:
     """Seconds until a request at ``position`` ends: those before it and itself."""
-    lane = LANES[workload.method]
-    own, lane_mean = redis_client().hmget(redis_key("durations"), workload.field, lane.value)
-    before = float(lane_mean) if lane_mean else _FIRST_GUESS[lane]
-    itself = float(own) if own else before
-    processes = max(1, workers.live_processes(lane))
+    lane, now = LANES[workload.method], pace.get()
+    before = now.durations.get(lane.value, _FIRST_GUESS[lane])
+    itself = now.durations.get(workload.field, before)
+    processes = max(1, now.processes[lane])
     return round((position - 1) * before / processes + itself, 3)

@@ -2,17 +2,27 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 
 from marketdata.errors import MarketDataError, UnknownSymbolError
 from marketdata.quotes import latest_quotes
-from marketdata.selectors import ReturnWindow, return_window
+from marketdata.selectors import ReturnWindow, current_data_version, return_window
 from optimization.engine.problem import FloatArray, Objective, Problem
 from optimization.errors import MarketDataUnavailableError
+from optimization.freshness import Briefly
 from optimization.models import OptimizationRequest
 from optimization.parameters import DataParameters
 from optimization.submissions import constraints_from_document
+
+data_version = Briefly(current_data_version, seconds=0.5)
+"""The newest data version; a request that comes in the instant of a new one gets the one before."""
+
+
+def forget_data_version(**_kwargs: Any) -> None:
+    """Look the version up at the next request."""
+    data_version.forget()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +52,8 @@ def build_problem(request: OptimizationRequest) -> MarketProblem:
     parameters = DataParameters.of(request.parameters)
     symbols = tuple(request.symbols)
     try:
-        window = return_window(symbols, parameters.lookback, request.data_version or None)
+        version = request.data_version or data_version.get()
+        window = return_window(symbols, parameters.lookback, version)
     except MarketDataError as error:
         raise market_data_error(error, symbols) from error
     returns, quoted_at = window.returns, _midnight(window)

@@ -195,8 +195,7 @@ def _answer_from_cache(request: OptimizationRequest, result: dict[str, Any]) -> 
 def _enqueue(request: OptimizationRequest) -> Receipt:
     """Record first, admit second: a worker that claims the request finds its row."""
     lane = Lane(request.lane)
-    if admission.is_full():
-        raise QueueFullError("the queue is full; retry later")
+    admission.check_room()
     try:
         with transaction.atomic():
             request.save(force_insert=True)

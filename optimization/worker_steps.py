@@ -4,13 +4,13 @@ import logging
 from importlib import import_module
 from typing import Any
 
+import numpy as np
 from celery import bootsteps
 from celery.signals import celeryd_after_setup
 from redis.exceptions import RedisError
 
 from optimization import workers
-from optimization.engine.problem import Method
-from optimization.engine.registry import available_methods, solver_for
+from optimization.engine import Problem, available_methods, solve
 from optimization.lanes import LANES, Lane
 from optimization.reconciliation import Sweeper
 
@@ -23,10 +23,15 @@ def served_lanes(queue_names: Any) -> list[Lane]:
 
 
 def preload_solvers(lanes: list[Lane]) -> None:
-    """Import the solvers of these lanes, so that every forked child shares their memory."""
+    """Import and try out the solvers of these lanes before the pool forks.
+
+    Every child shares their memory, and no client waits for what a library loads at first use.
+    """
+    returns = np.random.default_rng(0).normal(0.001, 0.01, (60, 3))
+    problem = Problem(returns=returns, symbols=("A", "B", "C"))
     for method in available_methods():
-        if LANES[Method(method)] in lanes:
-            solver_for(method)
+        if LANES[method] in lanes:
+            solve(problem, method=method, rng=np.random.default_rng(0))
 
 
 @celeryd_after_setup.connect
