@@ -38,6 +38,8 @@ _SOLVERS: Mapping[Method, tuple[str, str]] = {
     Method.GENETIC_ALGORITHM: ("optimization.engine.heuristics.solver", "solve_genetic"),
     Method.SIMULATED_ANNEALING: ("optimization.engine.heuristics.solver", "solve_annealing"),
     Method.PARTICLE_SWARM: ("optimization.engine.heuristics.solver", "solve_swarm"),
+    Method.VQE: ("optimization.engine.quantum.vqe", "solve_vqe"),
+    Method.QAOA: ("optimization.engine.quantum.qaoa", "solve_qaoa"),
 }
 
 

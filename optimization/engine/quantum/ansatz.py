@@ -1,0 +1,212 @@
+"""The two circuits as functions of their angles: probabilities, and exact adjoint gradients."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+from optimization.engine.problem import FloatArray
+from optimization.engine.quantum.mixer import Edge, ring_mixer
+from optimization.engine.quantum.subspace import ComplexArray, Subspace
+
+Aggregate = Callable[[FloatArray], tuple[float, FloatArray]]
+"""Maps probabilities, shape (N,), to a value and its derivative by each probability."""
+
+RAMP_MIXER = 1.2
+RAMP_PHASE = 0.6
+
+
+class Ansatz(Protocol):
+    """A family of states of one subspace."""
+
+    subspace: Subspace
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of angles."""
+        ...
+
+    def initial(self, rng: np.random.Generator) -> FloatArray:
+        """Angles to start from, shape (n_parameters,)."""
+        ...
+
+    def probabilities(self, angles: FloatArray) -> FloatArray:
+        """Probability of each basis state of the subspace, shape (N,)."""
+        ...
+
+    def value_and_gradient(
+        self, angles: FloatArray, aggregate: Aggregate
+    ) -> tuple[float, FloatArray]:
+        """An aggregate of the probabilities and its derivative by each angle."""
+        ...
+
+
+def ramp(layers: int) -> FloatArray:
+    """Fixed angles (phase rising, mixer falling) that need no optimisation: an instant answer.
+
+    Linear ramps after *Linear ramp QAOA* (arXiv 2504.08577); shape (2 · layers,).
+    """
+    middle = (np.arange(layers) + 0.5) / layers
+    return np.concatenate([RAMP_PHASE * middle, RAMP_MIXER * (1 - middle)])
+
+
+class RingAnsatz:
+    """QAOA: a Dicke state, then layers of exp(−iγ·phase) and the XY ring by β.
+
+    The angles are (γ_1 … γ_p, β_1 … β_p).
+
+    Args:
+        subspace: Where the state lives.
+        phase: Diagonal of the phase separator, shape (N,).
+        layers: Number p of layers.
+    """
+
+    def __init__(self, subspace: Subspace, phase: FloatArray, layers: int) -> None:
+        self.subspace = subspace
+        self.layers = layers
+        self.phase = phase
+        self._mixer = ring_mixer(subspace)
+        self._phase = phase[self._mixer.home]
+        levels, inverse = np.unique(self._phase, return_inverse=True)
+        self._levels = (levels, inverse) if 2 * levels.size < phase.size else None
+
+    @property
+    def n_parameters(self) -> int:
+        """Two angles a layer."""
+        return 2 * self.layers
+
+    def initial(self, rng: np.random.Generator) -> FloatArray:
+        """The fixed ramp; ``rng`` is not used."""
+        del rng
+        return ramp(self.layers)
+
+    def _phases(self, gamma: float) -> ComplexArray:
+        """exp(−iγ·phase) in the working layout; distinct values are computed once."""
+        if self._levels is None:
+            return _cis(-gamma * self._phase)
+        levels, inverse = self._levels
+        return _cis(-gamma * levels)[inverse]
+
+    def _run(self, angles: FloatArray) -> tuple[ComplexArray, list[ComplexArray]]:
+        """The final state, shape (1, N) in the working layout, and the phases of each layer."""
+        ket = (self.subspace.size**-0.5 * self._mixer.gauge)[None]
+        phases = [self._phases(gamma) for gamma in angles[: self.layers]]
+        for phase, beta in zip(phases, angles[self.layers :], strict=True):
+            ket *= phase
+            ket = self._mixer.forward(float(beta), ket)
+        return ket, phases
+
+    def state(self, angles: FloatArray) -> ComplexArray:
+        """Amplitudes in the order of the subspace, shape (N,)."""
+        ket, _ = self._run(angles)
+        out = np.empty(self.subspace.size, dtype=np.complex128)
+        out[self._mixer.home] = ket[0] * self._mixer.gauge.conj()
+        return out
+
+    def probabilities(self, angles: FloatArray) -> FloatArray:
+        """Probability of each basis state, shape (N,)."""
+        return self._ordered(self._run(angles)[0])
+
+    def _ordered(self, ket: ComplexArray) -> FloatArray:
+        out = np.empty(self.subspace.size)
+        out[self._mixer.home] = _square(ket[0])
+        return out
+
+    def value_and_gradient(
+        self, angles: FloatArray, aggregate: Aggregate
+    ) -> tuple[float, FloatArray]:
+        """An aggregate of the probabilities and its derivative by each angle, shape (2p,).
+
+        One pass forward, then one backward that carries the state and its cotangent together.
+        """
+        ket, phases = self._run(angles)
+        value, weights = aggregate(self._ordered(ket))
+        pair = np.concatenate([weights[self._mixer.home] * ket, ket])
+        gradient = np.empty(2 * self.layers)
+        for layer in range(self.layers - 1, -1, -1):
+            beta = float(angles[self.layers + layer])
+            gradient[self.layers + layer], pair = self._mixer.backward(beta, pair)
+            gradient[layer] = 2 * float(np.vdot(pair[0], self._phase * pair[1]).imag)
+            if layer:
+                pair *= phases[layer].conj()
+        return value, gradient
+
+
+def _cis(angle: FloatArray) -> ComplexArray:
+    """exp(i·angle); cosine and sine of a real array are faster than a complex exponential."""
+    out = np.empty(angle.shape, dtype=np.complex128)
+    np.cos(angle, out=out.real)
+    np.sin(angle, out=out.imag)
+    return out
+
+
+def _square(amplitudes: ComplexArray) -> FloatArray:
+    return np.asarray(amplitudes.real**2 + amplitudes.imag**2)
+
+
+def brickwork(qubits: int, depth: int) -> list[Edge]:
+    """Neighbouring pairs in ``depth`` alternating layers, in the order of application."""
+    return [(i, i + 1) for layer in range(depth) for i in range(layer % 2, qubits - 1, 2)]
+
+
+class GivensAnsatz:
+    """VQE: a Dicke state, then a brickwork of SingleExcitation gates with an angle each.
+
+    Every amplitude stays real. From a basis state instead of the Dicke state the search collapsed
+    onto wrong strings.
+
+    Args:
+        subspace: Where the state lives.
+        depth: Number of alternating layers of neighbouring pairs.
+    """
+
+    spread = 0.1
+    """Standard deviation of the random initial angles."""
+
+    def __init__(self, subspace: Subspace, depth: int) -> None:
+        self.subspace = subspace
+        self.depth = depth
+        self.edges = brickwork(subspace.qubits, depth)
+        # SingleExcitation turns (01, 10) by [[c, −s], [s, c]].
+        self._pairs = [subspace.pairs(*edge) for edge in self.edges]
+
+    @property
+    def n_parameters(self) -> int:
+        """One angle a gate."""
+        return len(self.edges)
+
+    def initial(self, rng: np.random.Generator) -> FloatArray:
+        """Small random angles around the Dicke state."""
+        return rng.normal(0.0, self.spread, self.n_parameters)
+
+    def state(self, angles: FloatArray) -> FloatArray:
+        """Real amplitudes in the order of the subspace, shape (N,)."""
+        amplitudes = self.subspace.uniform()
+        cosines, sines = np.cos(angles / 2), np.sin(angles / 2)
+        for (low, high), c, s in zip(self._pairs, cosines, sines, strict=True):
+            a, b = amplitudes[low], amplitudes[high]
+            amplitudes[low] = c * a - s * b
+            amplitudes[high] = s * a + c * b
+        return amplitudes
+
+    def probabilities(self, angles: FloatArray) -> FloatArray:
+        """Probability of each basis state, shape (N,)."""
+        return np.asarray(self.state(angles) ** 2)
+
+    def value_and_gradient(
+        self, angles: FloatArray, aggregate: Aggregate
+    ) -> tuple[float, FloatArray]:
+        """An aggregate of the probabilities and its derivative by each angle."""
+        ket = self.state(angles)
+        value, weights = aggregate(ket**2)
+        pair = np.stack([weights * ket, ket])
+        gradient = np.empty(self.n_parameters)
+        cosines, sines = np.cos(angles / 2), np.sin(angles / 2)
+        for k in range(self.n_parameters - 1, -1, -1):
+            low, high = self._pairs[k]
+            a, b = pair.take(low, axis=1), pair.take(high, axis=1)
+            gradient[k] = b[0] @ a[1] - a[0] @ b[1]
+            c, s = cosines[k], sines[k]
+            pair[:, low] = c * a + s * b
+            pair[:, high] = c * b - s * a
+        return value, gradient

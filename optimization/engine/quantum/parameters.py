@@ -1,0 +1,150 @@
+"""The quantum methods' parameters, read from the request and checked."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from optimization.engine.errors import InvalidProblemError
+from optimization.engine.heuristics.budget import CALLERS_PARAMETERS
+from optimization.engine.quantum.subspace import MAX_QUBITS
+
+SUBSPACE_DEVICE = "subspace"
+"""Name of our own device: it simulates only the feasible bitstrings."""
+
+FULL_DEVICE = "lightning.qubit"
+"""Where noise is simulated unless another device is named: noise leaves the subspace."""
+
+SAMPLES = 1024
+"""Bitstrings drawn from exact probabilities at the end of a round."""
+
+OWN_PARAMETERS = (
+    "device",
+    "shots",
+    "layers",
+    "noise",
+    "trajectories",
+    "qubits",
+    "rounds",
+    "iterations",
+    "alpha",
+    "time_limit",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuantumParameters:
+    """How a circuit is run and how long its angles are searched.
+
+    Attributes:
+        device: ``"subspace"`` or the name of any PennyLane device.
+        shots: Bitstrings drawn per evaluation, or None for exact probabilities.
+        layers: Layers of the circuit.
+        noise: Probability of a random Pauli error per qubit and two-qubit gate.
+        trajectories: Noisy circuits that the shots are spread over.
+        qubits: Largest number of qubits of one circuit.
+        rounds: Largest number of refinement rounds.
+        iterations: Largest number of optimiser iterations a round.
+        alpha: Share of the best samples that the angles are optimised for.
+        time_limit: Seconds after which no further round starts.
+        seed: As given by the caller, for the record.
+    """
+
+    device: str
+    shots: int | None
+    layers: int
+    noise: float
+    trajectories: int
+    qubits: int
+    rounds: int
+    iterations: int
+    alpha: float
+    time_limit: float
+    seed: int | None
+
+    @classmethod
+    def of(cls, parameters: Mapping[str, Any], *, layers: int) -> Self:
+        """The parameters of a request, completed by defaults; ``layers`` is the method's own.
+
+        Raises:
+            InvalidProblemError: A parameter is unknown or has no sensible value.
+        """
+        _refuse_unknown(parameters)
+        noise = _number(parameters, "noise", 0.0, 0.0, 0.5)
+        device = _name(parameters, "device", FULL_DEVICE if noise else SUBSPACE_DEVICE)
+        if noise and device == SUBSPACE_DEVICE:
+            raise InvalidProblemError(
+                f"noise leaves the subspace that parameters.device {device!r} simulates; name a"
+                f" device of the full space, e.g. {FULL_DEVICE!r}",
+                ["parameters.noise", "parameters.device"],
+            )
+        exact = device == SUBSPACE_DEVICE and parameters.get("shots") is None
+        shots = parameters.get("shots")
+        seed = parameters.get("seed")
+        return cls(
+            device=device,
+            shots=None if shots is None else _whole(parameters, "shots", 0, 1, 1_000_000),
+            layers=_whole(parameters, "layers", layers, 1, 50),
+            noise=noise,
+            trajectories=_whole(parameters, "trajectories", 50, 1, 1000),
+            qubits=_whole(parameters, "qubits", 12, 4, MAX_QUBITS),
+            rounds=_whole(parameters, "rounds", 60 if exact else 5, 1, 1000),
+            iterations=_whole(parameters, "iterations", 30, 1, 10_000),
+            alpha=_number(parameters, "alpha", 0.2, 1e-3, 1.0),
+            time_limit=_number(parameters, "time_limit", 20.0, 1e-3, 86_400.0),
+            seed=seed if isinstance(seed, int) else None,
+        )
+
+    @property
+    def shots_drawn(self) -> int:
+        """Bitstrings drawn at the end of a round."""
+        return SAMPLES if self.shots is None else self.shots
+
+    @property
+    def exact(self) -> bool:
+        """Whether probabilities and gradients come from the subspace simulator, without shots."""
+        return self.device == SUBSPACE_DEVICE and self.shots is None
+
+
+def _refuse_unknown(parameters: Mapping[str, Any]) -> None:
+    for name in parameters:
+        if name not in OWN_PARAMETERS and name not in CALLERS_PARAMETERS:
+            raise InvalidProblemError(
+                f"parameters.{name} is unknown to this method; it takes"
+                f" {', '.join(OWN_PARAMETERS)} and seed",
+                [f"parameters.{name}"],
+            )
+
+
+def _name(parameters: Mapping[str, Any], name: str, default: str) -> str:
+    value = parameters.get(name, default)
+    if not isinstance(value, str) or not value:
+        raise InvalidProblemError(
+            f"parameters.{name} is {value!r}; it is a name such as {SUBSPACE_DEVICE!r} or"
+            f" {FULL_DEVICE!r}",
+            [f"parameters.{name}"],
+        )
+    return value
+
+
+def _whole(parameters: Mapping[str, Any], name: str, default: int, low: int, high: int) -> int:
+    value = parameters.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise InvalidProblemError(
+            f"parameters.{name} is {value!r}; it is a whole number between {low} and {high}",
+            [f"parameters.{name}"],
+        )
+    return value
+
+
+def _number(
+    parameters: Mapping[str, Any], name: str, default: float, low: float, high: float
+) -> float:
+    value = parameters.get(name, default)
+    valid = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not valid or not low <= value <= high:
+        raise InvalidProblemError(
+            f"parameters.{name} is {value!r}; it is a number between {low:g} and {high:g}",
+            [f"parameters.{name}"],
+        )
+    return float(value)
