@@ -66,8 +66,9 @@ def decode(text: str | None) -> Message:
     if not isinstance(data, dict):
         detail = "data is missing" if data is None else "data must be a JSON object"
         raise FrameError(_refusal(kind), detail, ["data"], echo)
+    document = _document(kind, data, echo)
     try:
-        content = CLIENT_DATA[kind].model_validate_json(to_json(data), strict=True)
+        content = CLIENT_DATA[kind].model_validate_json(document, strict=True)
     except EngineError as error:
         raise FrameError(ErrorCode(error.code), error.message, error.fields, echo) from error
     except ValidationError as error:
@@ -80,6 +81,18 @@ def decode(text: str | None) -> Message:
     if isinstance(content, OptimizationRequestData):
         _check_symbols(content.symbols, echo)
     return Message(kind, content, echo)
+
+
+def _document(kind: ClientMessage, data: Mapping[str, Any], echo: str | None) -> bytes:
+    """``data`` as JSON again, without the infinities that a number like 1e400 is read as."""
+    document = to_json(data)
+    if b"Infinity" in document:
+        try:
+            from_json(document, allow_inf_nan=False)
+        except ValueError as error:
+            detail = "a number inside data is too large; the largest is about 1.8e308"
+            raise FrameError(_refusal(kind), detail, ["data"], echo) from error
+    return document
 
 
 def _envelope(text: str | None) -> Mapping[str, Any]:

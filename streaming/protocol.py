@@ -58,6 +58,7 @@ class ErrorCode(StrEnum):
     INVALID_PROBLEM = "invalid_problem"
     INFEASIBLE = "infeasible"
     NO_EXCESS_RETURN = "no_excess_return"
+    UNBOUNDED = "unbounded"
     UNSUPPORTED = "unsupported"
     METHOD_UNAVAILABLE = "method_unavailable"
     MARKET_DATA_UNAVAILABLE = "market_data_unavailable"
@@ -87,6 +88,7 @@ SENTENCES: Mapping[ErrorCode, str] = {
     ErrorCode.INVALID_PROBLEM: "Invalid optimization request",
     ErrorCode.INFEASIBLE: "Invalid optimization request",
     ErrorCode.NO_EXCESS_RETURN: "Invalid optimization request",
+    ErrorCode.UNBOUNDED: "Invalid optimization request",
     ErrorCode.UNSUPPORTED: "Invalid optimization request",
     ErrorCode.METHOD_UNAVAILABLE: "Invalid optimization request",
     ErrorCode.MARKET_DATA_UNAVAILABLE: "Unable to retrieve market data",
