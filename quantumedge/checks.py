@@ -43,6 +43,7 @@ RANGES = (
     Range("FEED_STALE_SECONDS", 0.1, 86_400, "seconds"),
     Range("TOPIC_HISTORY", 0, 1_000_000, "frames"),
     Range("PORT", 0, 65_535, "as a TCP port; 0 takes a free one"),
+    Range("CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT", 0, 600, "seconds; set SOFT_SHUTDOWN_SECONDS"),
     Range("WEB_PROCESSES", 1, 64, "processes"),
 )
 LANE_RANGES = {

@@ -19,8 +19,10 @@ THREADS = {
     "OMP_NUM_THREADS": "1",
     "PYTHONUNBUFFERED": "1",
 }
-STOP_WEB, STOP_WORKERS, STOP_VALKEY = range(3)
-"""Clients leave first, then the solves end, then what both need."""
+STOP_USERS, STOP_VALKEY = range(2)
+"""Whoever uses Valkey ends before it does."""
+STOP_SECONDS = 3.5
+"""Time to stop in order; an idle Celery worker takes two of them to end its pool."""
 
 
 def valkey_binary() -> str:
@@ -74,8 +76,8 @@ def web(number: int, listener: int) -> Child:
         f"web-{number}",
         (*_manage(), "web", "--fd", str(listener)),
         environment=THREADS,
-        stop_phase=STOP_WEB,
-        grace=2.5,
+        stop_phase=STOP_USERS,
+        grace=STOP_SECONDS,
         essential=True,
         pass_fds=(listener,),
     )
@@ -98,8 +100,8 @@ def worker(*lanes: str, nice: int = 0) -> Child:
         command,
         # SIGTERM as SIGQUIT: give a solve a moment, then hand it back instead of waiting for it.
         environment={**THREADS, "REMAP_SIGTERM": "SIGQUIT"},
-        stop_phase=STOP_WORKERS,
-        grace=1.5,
+        stop_phase=STOP_USERS,
+        grace=STOP_SECONDS,
         essential="convex" in lanes,
         nice=nice,
     )
@@ -115,8 +117,8 @@ def beat() -> Child:
             *("--pidfile=", "--loglevel", settings.LOG_LEVEL),
         ),
         environment=THREADS,
-        stop_phase=STOP_WEB,
-        grace=1.0,
+        stop_phase=STOP_USERS,
+        grace=STOP_SECONDS,
     )
 
 
@@ -126,8 +128,8 @@ def feed() -> Child:
         "feed",
         (*_manage(), "run_feed", settings.FEED),
         environment=THREADS,
-        stop_phase=STOP_WEB,
-        grace=1.0,
+        stop_phase=STOP_USERS,
+        grace=STOP_SECONDS,
     )
 
 

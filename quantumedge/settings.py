@@ -143,8 +143,18 @@ WORKER_CONCURRENCY = {
     "heuristic": env.int("HEURISTIC_CONCURRENCY", default=1),
     "quantum": env.int("QUANTUM_CONCURRENCY", default=1),
 }
-# Feed that `manage.py serve` runs: simulated, replay or none.
+# Feed that `manage.py serve` runs: simulated, replay, alpaca, coinbase or none.
 FEED = env.str("FEED", default="simulated")
+# Symbols of the feed, comma-separated; unset: all that are loaded (coinbase needs some).
+FEED_SYMBOLS = env.list("FEED_SYMBOLS", default=[])
+# Batches of quotes a second of the simulated feed; days a second of the replay.
+FEED_RATE = env.float("FEED_RATE", default=1.0)
+# Keys and stream of the alpaca feed.
+ALPACA_KEY_ID = env.str("ALPACA_KEY_ID", default="")
+ALPACA_SECRET_KEY = env.str("ALPACA_SECRET_KEY", default="")
+ALPACA_URL = env.str("ALPACA_URL", default="wss://stream.data.alpaca.markets/v2/iex")
+# Stream of the coinbase feed.
+COINBASE_URL = env.str("COINBASE_URL", default="wss://ws-feed.exchange.coinbase.com")
 # Seconds without a tick after which the feed counts as stale.
 FEED_STALE_SECONDS = env.float("FEED_STALE_SECONDS", default=10.0)
 # Refused ticks kept for the admin.
@@ -290,6 +300,8 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TIMEZONE = "UTC"
+# A worker that stops lets a running solve go on for so many seconds, then hands it back.
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = env.float("SOFT_SHUTDOWN_SECONDS", default=1.0)
 # Closing the database after every task would cost more than most tasks do.
 CELERY_DB_REUSE_MAX = 100_000
 CELERY_BEAT_SCHEDULE = {

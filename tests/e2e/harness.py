@@ -1,0 +1,165 @@
+"""Starts and breaks the real thing: ``manage.py serve`` with all its processes."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+from websockets.asyncio.client import connect
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 120.0
+"""Seconds until a wait gives up; generous, because a test machine may be busy."""
+
+
+class Server:
+    """One ``manage.py serve`` and what it prints.
+
+    Args:
+        data_dir: Its folder; a server that ran there before is continued.
+        environment: Settings besides the defaults.
+        arguments: For ``serve``.
+    """
+
+    def __init__(self, data_dir: Path, *arguments: str, **environment: str) -> None:
+        self.data_dir = data_dir
+        self.lines: list[str] = []
+        self._news = threading.Condition()
+        inherited = {k: v for k, v in os.environ.items() if k not in {"REDIS_URL", "BROKER_URL"}}
+        self.process = subprocess.Popen(
+            [sys.executable, "manage.py", "serve", *(arguments or ("--port", "0"))],
+            cwd=ROOT,
+            env={**inherited, "DATA_DIR": str(data_dir), **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        with self.process.stdout as lines:
+            for line in lines:
+                with self._news:
+                    self.lines.append(line.rstrip("\n"))
+                    self._news.notify_all()
+        with self._news:
+            self._news.notify_all()
+
+    @property
+    def output(self) -> str:
+        return "\n".join(self.lines)
+
+    def wait_for_line(self, text: str, after: int = 0) -> str:
+        """The first printed line, from number ``after`` on, that contains ``text``."""
+
+        def found() -> str | None:
+            return next((line for line in self.lines[after:] if text in line), None)
+
+        with self._news:
+            self._news.wait_for(lambda: found() or not self._reader.is_alive(), PATIENCE)
+        line = found()
+        assert line, f"no line with {text!r}; printed:\n{self.output}\n{self.logs()}"
+        return line
+
+    def wait_ready(self) -> str:
+        """Wait for the ready line."""
+        return self.wait_for_line("Ready in")
+
+    @property
+    def address(self) -> str:
+        """``127.0.0.1:PORT``."""
+        return self.wait_ready().partition("http://")[2].partition("/")[0]
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.address}"
+
+    @property
+    def ws_url(self) -> str:
+        return f"ws://{self.address}/ws"
+
+    def connect(self) -> connect:
+        """A WebSocket client, to be used as ``async with server.connect() as client``."""
+        return connect(self.ws_url)
+
+    def get(self, path: str) -> bytes:
+        with urllib.request.urlopen(self.url + path, timeout=PATIENCE) as response:
+            return bytes(response.read())
+
+    def processes(self) -> list[psutil.Process]:
+        """Everything that runs below the supervisor, itself included."""
+        supervisor = psutil.Process(self.process.pid)
+        return [supervisor, *supervisor.children(recursive=True)]
+
+    def child(self, word: str) -> psutil.Process:
+        """The supervisor's own child whose command line contains ``word``."""
+        (child,) = [
+            process
+            for process in psutil.Process(self.process.pid).children()
+            if word in " ".join(process.cmdline())
+        ]
+        return child
+
+    def wait(self) -> int:
+        """Wait until it has ended; returns its exit code."""
+        code = self.process.wait(PATIENCE)
+        self._reader.join(PATIENCE)
+        return code
+
+    def stop(self) -> int:
+        """Press Ctrl-C and wait; returns the exit code."""
+        self.process.send_signal(signal.SIGINT)
+        return self.wait()
+
+    def logs(self) -> str:
+        """The end of every child's log, for the message of a failing test."""
+        return "\n".join(
+            f"== {path.name}\n{path.read_text(errors='replace')[-2000:]}"
+            for path in sorted((self.data_dir / "log").glob("*.log"))
+        )
+
+
+def gone(processes: list[psutil.Process]) -> list[psutil.Process]:
+    """Wait for processes that nobody here started; returns those that are left."""
+    _, left = psutil.wait_procs(processes, PATIENCE)
+    return [process for process in left if process.status() != psutil.STATUS_ZOMBIE]
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Ask until a condition holds; each question should do some work of its own."""
+    waiting = threading.Event()
+    for _ in range(int(PATIENCE / 0.05)):
+        if condition():
+            return
+        waiting.wait(0.05)
+    raise AssertionError("the condition did not come true")
+
+
+@contextmanager
+def data_folder() -> Iterator[Path]:
+    """A folder with a short path, as unix sockets need."""
+    folder = Path(tempfile.mkdtemp(prefix="qe-e2e-", dir="/tmp"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@contextmanager
+def serving(data_dir: Path, *arguments: str, **environment: str) -> Iterator[Server]:
+    """A server for one ``with`` block; it is stopped whatever happens."""
+    server = Server(data_dir, *arguments, **environment)
+    try:
+        yield server
+    finally:
+        if server.process.poll() is None:
+            server.stop()
