@@ -12,6 +12,9 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
 
+TAG = "quantumedge"
+"""Tag of these checks, to run them alone: the others import every page of the server."""
+
 FEEDS = ("simulated", "replay", "none")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 REDIS_SCHEMES = ("redis", "rediss", "unix")
@@ -76,7 +79,7 @@ def _outside(name: str, value: float, limits: Range) -> list[CheckMessage]:
     ]
 
 
-@register(Tags.security)
+@register(Tags.security, TAG)
 def check_ranges(
     app_configs: Sequence[AppConfig] | None,  # noqa: ARG001 - Django's signature
     **kwargs: object,  # noqa: ARG001
@@ -91,7 +94,7 @@ def check_ranges(
     return found
 
 
-@register(Tags.security)
+@register(Tags.security, TAG)
 def check_choices(
     app_configs: Sequence[AppConfig] | None,  # noqa: ARG001
     **kwargs: object,  # noqa: ARG001
@@ -121,7 +124,7 @@ def check_choices(
             )
 
 
-@register(Tags.security)
+@register(Tags.security, TAG)
 def check_access(
     app_configs: Sequence[AppConfig] | None,  # noqa: ARG001
     **kwargs: object,  # noqa: ARG001

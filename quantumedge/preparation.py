@@ -13,6 +13,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.utils import OperationalError
 
 from marketdata.models import Asset
+from quantumedge.checks import TAG
 from quantumedge.supervisor import StartError
 
 
@@ -40,12 +41,12 @@ def lock_folder(folder: Path) -> IO[str]:
 
 
 def check_settings() -> None:
-    """Run the system checks.
+    """Run the checks of the settings.
 
     Raises:
         StartError: A setting is wrong; the message says which, and how to mend it.
     """
-    errors = [found for found in run_checks() if found.level >= ERROR]
+    errors = [found for found in run_checks(tags=[TAG]) if found.level >= ERROR]
     if errors:
         raise StartError("\n".join(f"{found.msg} {found.hint or ''}".strip() for found in errors))
 
