@@ -82,6 +82,11 @@ class Constraints:
         max_assets: Largest number of assets held.
         min_position: Smallest absolute weight of an asset that is held at all.
         max_leverage: Largest Σ|w|.
+        capital: Money to invest, in the currency of the prices.
+        lot_size: Assets are held in whole multiples of this many shares; needs ``capital``. A
+            fully invested portfolio then leaves less than the dearest lot in cash.
+        fixed_fee: Money that every position held costs a year; needs ``capital``. Spread over 252
+            periods and taken from every period's return, not from the capital.
     """
 
     long_only: bool = True
@@ -101,6 +106,9 @@ class Constraints:
     max_assets: int | None = None
     min_position: float | None = None
     max_leverage: float | None = None
+    capital: float | None = None
+    lot_size: float | None = None
+    fixed_fee: float | None = None
 
     def __post_init__(self) -> None:
         _check_range(self.cvar_confidence, "constraints.cvar_confidence", 0.01, 0.1)
@@ -108,6 +116,7 @@ class Constraints:
         self._check_assets()
         self._check_groups()
         self._check_portfolio()
+        self._check_money()
 
     def _check_bounds(self) -> None:
         _check_weight(self.min_weight, "constraints.min_weight")
@@ -185,6 +194,21 @@ class Constraints:
                 ["constraints.max_tracking_error", "constraints.benchmark_weights"],
             )
 
+    def _check_money(self) -> None:
+        for name in ("capital", "lot_size", "fixed_fee"):
+            value = getattr(self, name)
+            if value is None:
+                continue
+            if not 0 < value < float("inf"):
+                raise InvalidProblemError(
+                    f"{name} is {value:g}; it is more than 0, or left out", [f"constraints.{name}"]
+                )
+            if self.capital is None:
+                raise InvalidProblemError(
+                    f"{name} needs capital, the amount of money to invest",
+                    [f"constraints.{name}", "constraints.capital"],
+                )
+
     @property
     def upper(self) -> float:
         """Largest weight of an asset without bounds of its own."""
@@ -224,12 +248,14 @@ class Constraints:
             "max_assets": self.max_assets is not None,
             "min_position": self.min_position is not None,
             "max_leverage": self.max_leverage is not None,
+            "lot_size": self.lot_size is not None,
+            "fixed_fee": self.fixed_fee is not None,
         }
         return tuple(f"constraints.{name}" for name, is_used in used.items() if is_used)
 
     @property
     def has_costs(self) -> bool:
-        """Whether any asset costs something to trade."""
+        """Whether any asset costs something to trade in proportion to the traded value."""
         costs = self.transaction_costs
         return any(costs.values()) if isinstance(costs, Mapping) else costs > 0
 

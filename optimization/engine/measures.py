@@ -63,9 +63,9 @@ def max_drawdown(W: FloatArray, returns: FloatArray) -> FloatArray:
 
 def _ratio(excess: FloatArray, risk: FloatArray) -> FloatArray:
     """Excess / risk; without risk ±inf or 0, so that a search can still compare portfolios."""
-    floor = np.finfo(np.float64).tiny
     endless = np.where(excess == 0, 0.0, np.copysign(np.inf, excess))
-    return np.asarray(np.where(risk > 0, excess / np.maximum(risk, floor), endless))
+    with np.errstate(over="ignore"):
+        return np.asarray(np.where(risk > 0, excess / np.where(risk > 0, risk, 1.0), endless))
 
 
 def sharpe(W: FloatArray, returns: FloatArray, risk_free: float) -> FloatArray:
@@ -84,31 +84,85 @@ def sortino(W: FloatArray, returns: FloatArray, risk_free: float) -> FloatArray:
     return _ratio(excess, downside_deviation(W, excess_returns, 0.0))
 
 
+def omega(W: FloatArray, returns: FloatArray, target: float) -> FloatArray:
+    """Omega ratio, the gains above ``target`` over the losses below it; no period, no scale.
+
+    Σ max(r − τ, 0) / Σ max(τ − r, 0), after Keating and Shadwick (2002).
+    """
+    above = W @ returns.T - target
+    losses = -np.minimum(above, 0.0).sum(axis=-1)
+    return _ratio(np.maximum(above, 0.0).sum(axis=-1), losses)
+
+
+def calmar(W: FloatArray, returns: FloatArray) -> FloatArray:
+    """Mean return per period over the largest drawdown of the window, after Young (1991)."""
+    return _ratio(mean_return(W, returns), max_drawdown(W, returns))
+
+
 CostFunction = Callable[[FloatArray], FloatArray]
 """Maps W of shape (n,) or (p, n) to a cost to be minimised, a scalar or shape (p,)."""
 
 
 def cost_function(problem: Problem) -> CostFunction:
-    """The problem's objective as a cost to minimise, per period; maximised ones change sign."""
-    returns = problem.returns
-    risk_free = problem.period_risk_free_rate
+    """The problem's objective as a cost to minimise, per period; maximised ones change sign.
+
+    Cash earns the risk-free rate and what the portfolio costs is taken from every period: both are
+    columns of their own, the first by measuring returns in excess of that rate.
+    """
+    returns, risk_free = problem.returns, problem.period_risk_free_rate
     tail = problem.constraints.cvar_confidence
+    drag = drag_function(problem)
+    excess = returns - risk_free
+    if drag is not None:
+        excess = np.column_stack([excess, np.full(len(returns), -1.0)])
+    total = np.column_stack([excess, np.full(len(returns), risk_free)])
+
+    def held(W: FloatArray) -> FloatArray:
+        return W if drag is None else np.concatenate([W, drag(W)[..., np.newaxis]], axis=-1)
+
+    def whole(W: FloatArray) -> FloatArray:
+        return np.concatenate([held(W), np.ones((*np.shape(W)[:-1], 1))], axis=-1)
+
     costs: Mapping[Objective, CostFunction] = {
-        Objective.MAXIMIZE_SHARPE: lambda W: -sharpe(W, returns, risk_free),
+        Objective.MAXIMIZE_SHARPE: lambda W: -sharpe(held(W), excess, 0.0),
         Objective.MINIMIZE_VARIANCE: lambda W: variance(W, returns),
-        Objective.MAXIMIZE_RETURN: lambda W: -_total_return(W, returns, risk_free),
-        Objective.MINIMIZE_CVAR: lambda W: cvar(W, returns, tail) - risk_free * _cash(W),
-        Objective.MAXIMIZE_SORTINO: lambda W: -sortino(W, returns, risk_free),
+        Objective.MAXIMIZE_RETURN: lambda W: -mean_return(held(W), excess) - risk_free,
+        Objective.MINIMIZE_CVAR: lambda W: cvar(held(W), excess, tail) - risk_free,
+        Objective.MAXIMIZE_SORTINO: lambda W: -sortino(held(W), excess, 0.0),
+        Objective.MINIMIZE_VALUE_AT_RISK: lambda W: (
+            value_at_risk(held(W), excess, tail) - risk_free
+        ),
+        Objective.MAXIMIZE_OMEGA: lambda W: -omega(held(W), excess, 0.0),
+        Objective.MAXIMIZE_CALMAR: lambda W: -calmar(whole(W), total),
     }
     return costs[problem.objective]
 
 
-def _cash(W: FloatArray) -> FloatArray:
-    return np.asarray(1.0 - np.asarray(W).sum(axis=-1))
+HELD = 1e-9
+"""Smallest absolute weight that counts as a position."""
 
 
-def _total_return(W: FloatArray, returns: FloatArray, risk_free: float) -> FloatArray:
-    return mean_return(W, returns) + risk_free * _cash(W)
+def drag_function(problem: Problem) -> CostFunction | None:
+    """What trading and holding cost per period, spread over a year; None when nothing does."""
+    constraints = problem.constraints
+    current = _by_symbol(problem, constraints.current_weights or {})
+    costs = constraints.transaction_costs
+    per_trade = _by_symbol(problem, costs) if isinstance(costs, Mapping) else costs
+    fee = 0.0
+    if constraints.fixed_fee is not None and constraints.capital is not None:
+        fee = constraints.fixed_fee / constraints.capital
+    if not fee and not constraints.has_costs:
+        return None
+
+    def drag(W: FloatArray) -> FloatArray:
+        traded = (np.abs(W - current) * per_trade).sum(axis=-1)
+        return np.asarray((traded + fee * (np.abs(W) > HELD).sum(axis=-1)) / TRADING_DAYS)
+
+    return drag
+
+
+def _by_symbol(problem: Problem, values: Mapping[str, float]) -> FloatArray:
+    return np.array([values.get(symbol, 0.0) for symbol in problem.symbols])
 
 
 def describe(weights: FloatArray, problem: Problem) -> dict[str, float | None]:
@@ -116,20 +170,23 @@ def describe(weights: FloatArray, problem: Problem) -> dict[str, float | None]:
 
     ``expected_return`` is 252 × the mean return (cash and costs included), ``expected_volatility``
     √252 × the standard deviation (T − 1). ``value_at_risk`` and ``cvar`` are one-day losses,
-    ``max_drawdown`` is over the window. A ratio without risk in its denominator is None.
+    ``max_drawdown`` is over the window, ``calmar_ratio`` is ``expected_return`` over it, and
+    ``omega_ratio`` has no period. A ratio without risk in its denominator is None.
     """
     net = net_returns(weights, problem)
     own, one = net[:, np.newaxis], np.ones(1)
     risk_free, tail = problem.period_risk_free_rate, problem.constraints.cvar_confidence
-    ratios = {
-        "sharpe_ratio": float(sharpe(one, own, risk_free)),
-        "sortino_ratio": float(sortino(one, own, risk_free)),
-    }
     year = float(np.sqrt(TRADING_DAYS))
+    ratios = {
+        "sharpe_ratio": year * float(sharpe(one, own, risk_free)),
+        "sortino_ratio": year * float(sortino(one, own, risk_free)),
+        "omega_ratio": float(omega(one, own, risk_free)),
+        "calmar_ratio": TRADING_DAYS * float(calmar(one, own)),
+    }
     return {
         "expected_return": TRADING_DAYS * float(net.mean()),
         "expected_volatility": year * float(np.sqrt(variance(one, own))),
-        **{name: year * value if np.isfinite(value) else None for name, value in ratios.items()},
+        **{name: value if np.isfinite(value) else None for name, value in ratios.items()},
         "value_at_risk": float(value_at_risk(one, own, tail)),
         "cvar": float(cvar(one, own, tail)),
         "max_drawdown": float(max_drawdown(one, own)),
@@ -137,14 +194,8 @@ def describe(weights: FloatArray, problem: Problem) -> dict[str, float | None]:
 
 
 def net_returns(weights: FloatArray, problem: Problem) -> FloatArray:
-    """Returns of one portfolio per period, cash and trading costs included, shape (T,)."""
-    constraints = problem.constraints
-    outcomes = problem.returns @ weights + problem.period_risk_free_rate * _cash(weights)
-    if not constraints.has_costs:
-        return np.asarray(outcomes)
-    costs, current = constraints.transaction_costs, constraints.current_weights or {}
-    traded = 0.0
-    for symbol, weight in zip(problem.symbols, weights.tolist(), strict=True):
-        cost = costs.get(symbol, 0.0) if isinstance(costs, Mapping) else costs
-        traded += cost * abs(weight - current.get(symbol, 0.0))
-    return np.asarray(outcomes - traded / TRADING_DAYS)
+    """Returns of one portfolio per period, cash, costs and fees included, shape (T,)."""
+    cash = 1.0 - float(weights.sum())
+    outcomes = problem.returns @ weights + problem.period_risk_free_rate * cash
+    drag = drag_function(problem)
+    return np.asarray(outcomes if drag is None else outcomes - drag(weights))

@@ -51,6 +51,9 @@ class Objective(StrEnum):
     MAXIMIZE_RETURN = "maximize_return"
     MINIMIZE_CVAR = "minimize_cvar"
     MAXIMIZE_SORTINO = "maximize_sortino"
+    MINIMIZE_VALUE_AT_RISK = "minimize_value_at_risk"
+    MAXIMIZE_OMEGA = "maximize_omega"
+    MAXIMIZE_CALMAR = "maximize_calmar"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +66,7 @@ class Problem:
         objective: What to optimise.
         constraints: What to satisfy.
         risk_free_rate: Yearly, as a fraction; divided by 252 for one period.
+        prices: Price of one share of each asset, shape (n,); needed for whole shares only.
     """
 
     returns: FloatArray
@@ -70,6 +74,7 @@ class Problem:
     objective: Objective = Objective.MAXIMIZE_SHARPE
     constraints: Constraints = field(default_factory=Constraints)
     risk_free_rate: float = 0.0
+    prices: FloatArray | None = None
 
     def __post_init__(self) -> None:
         returns = np.ascontiguousarray(self.returns, dtype=np.float64)
@@ -104,10 +109,25 @@ class Problem:
             )
         if not np.isfinite(self.risk_free_rate):
             raise InvalidProblemError("risk_free_rate is not a number", ["risk_free_rate"])
+        self._check_prices()
         returns = returns.view()  # the caller's own array stays as writable as it was
         returns.flags.writeable = False
         object.__setattr__(self, "returns", returns)
         object.__setattr__(self, "symbols", tuple(self.symbols))
+
+    def _check_prices(self) -> None:
+        if self.prices is None:
+            if self.constraints.lot_size is not None:
+                raise InvalidProblemError(
+                    "lot_size needs the prices of the assets", ["constraints.lot_size"]
+                )
+            return
+        prices = np.asarray(self.prices, dtype=np.float64)
+        if prices.shape != (len(self.symbols),) or not (np.isfinite(prices) & (prices > 0)).all():
+            raise InvalidProblemError(
+                "prices needs one positive number per symbol", ["constraints.lot_size"]
+            )
+        object.__setattr__(self, "prices", prices)
 
     @property
     def n_assets(self) -> int:
@@ -178,9 +198,9 @@ class Solution:
     Attributes:
         weights: Fractions of capital, shape (n,), in the order of the problem's symbols.
         metrics: Annualised figures: ``expected_return``, ``expected_volatility``,
-            ``sharpe_ratio``, ``sortino_ratio``, ``value_at_risk``, ``cvar``, ``max_drawdown``
-            (VaR, CVaR and drawdown as positive fractions, per day). A ratio whose denominator
-            is zero is None.
+            ``sharpe_ratio``, ``sortino_ratio``, ``omega_ratio``, ``calmar_ratio``,
+            ``value_at_risk``, ``cvar``, ``max_drawdown`` (VaR, CVaR and drawdown as positive
+            fractions, per day). A ratio whose denominator is zero is None.
         solver: Which solver gave the weights, e.g. ``"daqp"`` or ``"cvxpy/clarabel"``.
         solve_time: Seconds spent solving.
         optimality_gap: Certified relative distance to the optimum, or None where no bound exists.

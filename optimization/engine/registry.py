@@ -10,6 +10,7 @@ import numpy as np
 
 from optimization.engine.errors import MethodUnavailableError
 from optimization.engine.problem import Method, OnProgress, Problem, Progress, Solution
+from optimization.engine.support import check_supported
 
 
 def ignore_progress(_progress: Progress) -> None:
@@ -93,6 +94,7 @@ def solve(
     Raises:
         EngineError: See ``optimization.engine.errors``.
     """
+    check_supported(method, problem)
     context = SolveContext(
         rng=np.random.default_rng() if rng is None else rng,
         parameters=MappingProxyType(dict(parameters or {})),

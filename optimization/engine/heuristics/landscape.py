@@ -94,7 +94,9 @@ def in_metric(objective: Objective, cost: float) -> float:
             return year * float(np.sqrt(max(cost, 0.0)))
         case Objective.MAXIMIZE_SHARPE | Objective.MAXIMIZE_SORTINO:
             return -year * cost
-        case Objective.MAXIMIZE_RETURN:
+        case Objective.MAXIMIZE_RETURN | Objective.MAXIMIZE_CALMAR:
             return -TRADING_DAYS * cost
-        case Objective.MINIMIZE_CVAR:
+        case Objective.MAXIMIZE_OMEGA:
+            return -cost
+        case Objective.MINIMIZE_CVAR | Objective.MINIMIZE_VALUE_AT_RISK:
             return cost

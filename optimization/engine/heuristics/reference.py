@@ -13,7 +13,7 @@ from optimization.engine.errors import (
 )
 from optimization.engine.measures import CostFunction
 from optimization.engine.problem import FloatArray, Method, Problem
-from optimization.engine.registry import SolveContext, solver_for
+from optimization.engine.registry import solve
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def reference_of(problem: Problem, cost: CostFunction, covariance: object) -> Re
     relaxed = relax(problem)
     parameters = {} if covariance is None else {"covariance": covariance}
     try:
-        solution = solver_for(Method.MEAN_VARIANCE)(relaxed, SolveContext(parameters=parameters))
+        solution = solve(relaxed, method=Method.MEAN_VARIANCE, parameters=parameters)
     except InfeasibleProblemError:
         raise
     except (UnsupportedProblemError, MethodUnavailableError, UnboundedProblemError) as error:
@@ -76,6 +76,10 @@ _RELAXED = (
 def relax(problem: Problem) -> Problem:
     """The problem without what is not convex; the problem itself when all of it is convex."""
     constraints = problem.constraints
-    if constraints.max_assets is None and constraints.min_position is None:
-        return problem
-    return replace(problem, constraints=replace(constraints, max_assets=None, min_position=None))
+    relaxed = replace(
+        constraints, max_assets=None, min_position=None, lot_size=None, fixed_fee=None
+    )
+    if constraints.lot_size is not None:
+        # Whole shares leave cash, also where the weights are asked to sum to one.
+        relaxed = replace(relaxed, sum_to_one=False)
+    return problem if relaxed == constraints else replace(problem, constraints=relaxed)
