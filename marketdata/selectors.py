@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from marketdata.errors import NoMarketDataError, PanelMissingError
-from marketdata.models import DataVersion
+from marketdata.models import Asset, DataVersion, Source
 from marketdata.panel import Panel, open_panel
 from marketdata.services import panel_rebuild, panels_folder
 
@@ -96,6 +96,12 @@ def return_window(
 def known_symbols() -> tuple[str, ...]:
     """Every symbol of the current data version, in alphabetical order."""
     return load_panel(current_data_version()).symbols
+
+
+def real_symbols() -> tuple[str, ...]:
+    """Every symbol whose prices are real; empty when nothing is loaded."""
+    assets = Asset.objects.filter(source=Source.REAL, bar_count__gt=0)
+    return tuple(assets.values_list("symbol", flat=True))
 
 
 def load_panel(version: str) -> Panel:

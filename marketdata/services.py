@@ -21,7 +21,7 @@ from marketdata.errors import (
     UnknownSymbolError,
 )
 from marketdata.models import Asset, Bar, DataVersion, QuarantinedTick, Source
-from marketdata.panel import Panel, Table, append_rows, build_panel, open_panel
+from marketdata.panel import Panel, Table, append_rows, build_panel, chain, open_panel, seed_digest
 from marketdata.quarantine import Refusal
 
 _UPSERT = (
@@ -84,8 +84,8 @@ def histories_store(
 ) -> DataVersion:
     """Store whole histories in one transaction and publish a new data version.
 
-    A bar that exists already is replaced. Real prices of a symbol that was simulated replace all of
-    its bars; simulated ones never touch a real symbol.
+    A bar that exists already is replaced; when nothing changes, the version stays. Real prices of a
+    symbol that was simulated replace all of its bars; simulated ones never touch a real symbol.
 
     Args:
         histories: One per symbol.
@@ -223,6 +223,9 @@ def _read_bars() -> tuple[list[tuple[str, str]], Table]:
 
 def _publish_all(reason: str) -> DataVersion:
     assets, table = _read_bars()
+    newest = _newest_panel()
+    if newest is not None and newest.digest == chain(seed_digest(assets), table):
+        return DataVersion.objects.get(name=newest.version)
     return _record(build_panel(panels_folder(), _next_sequence(), assets, table), reason)
 
 

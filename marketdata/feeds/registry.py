@@ -3,13 +3,22 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+from django.conf import settings
 
 from marketdata.errors import MarketDataError
+from marketdata.feeds.alpaca import AlpacaFeed
 from marketdata.feeds.base import Feed
+from marketdata.feeds.coinbase import CoinbaseFeed
+from marketdata.feeds.replay import ReplayFeed, days_to_play
 from marketdata.feeds.simulated import Pace, SimulatedFeed, calibrate
+from marketdata.models import Source
+from marketdata.price_file import read_histories
 from marketdata.quotes import latest_quotes
+from marketdata.sample import sample_histories
+from marketdata.selectors import real_symbols
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,11 +29,13 @@ class FeedOptions:
         symbols: What to bring; None for the feed's own choice.
         rate: Batches a second; for a replay, days a second.
         seed: Seed of everything random; None for a fresh one.
+        file: CSV file of a replay; None for the sample market.
     """
 
     symbols: tuple[str, ...] | None = None
     rate: float = 1.0
     seed: int | None = None
+    file: Path | None = None
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.rate) and 0 < self.rate <= 1000):
@@ -51,4 +62,37 @@ def _simulated(options: FeedOptions) -> Feed:
     )
 
 
-FEEDS: dict[str, Callable[[FeedOptions], Feed]] = {"simulated": _simulated}
+def _replay(options: FeedOptions) -> Feed:
+    if options.file is None:
+        histories = sample_histories()
+    else:
+        histories = read_histories(options.file, Source.REAL, lambda _position: None)
+    return ReplayFeed(days_to_play(histories, options.symbols), 1.0 / options.rate)
+
+
+def _alpaca(options: FeedOptions) -> Feed:
+    if not (settings.ALPACA_KEY_ID and settings.ALPACA_SECRET_KEY):
+        raise MarketDataError("set ALPACA_KEY_ID and ALPACA_SECRET_KEY to the keys of your account")
+    symbols = options.symbols or real_symbols()
+    if not symbols:
+        raise MarketDataError("no real symbol is loaded; name some with --symbols or FEED_SYMBOLS")
+    return AlpacaFeed(
+        url=settings.ALPACA_URL,
+        key_id=settings.ALPACA_KEY_ID,
+        secret_key=settings.ALPACA_SECRET_KEY,
+        symbols=symbols,
+    )
+
+
+def _coinbase(options: FeedOptions) -> Feed:
+    if not options.symbols:
+        raise MarketDataError("name products with --symbols or FEED_SYMBOLS, e.g. BTC-USD,ETH-USD")
+    return CoinbaseFeed(url=settings.COINBASE_URL, products=options.symbols)
+
+
+FEEDS: dict[str, Callable[[FeedOptions], Feed]] = {
+    "simulated": _simulated,
+    "replay": _replay,
+    "alpaca": _alpaca,
+    "coinbase": _coinbase,
+}

@@ -50,7 +50,8 @@ def test_the_feed_ticks_until_a_signal_ends_it(
     feed.send_signal(number)
     code, told = ended(feed)
     news.close()
-    assert (code, told.splitlines()) == (0, ["Feed simulated: running", "Feed simulated: stopped"])
+    assert code == 0
+    assert {"Feed simulated: running", "Feed simulated: stopped"} <= set(told.splitlines())
     assert set(quotes) == {"AAPL", "KO"}
 
 

@@ -3,9 +3,12 @@
 import argparse
 import asyncio
 import signal
+from collections.abc import Coroutine
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from marketdata.errors import MarketDataError
@@ -25,18 +28,29 @@ class Command(BaseCommand):
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare the feed's name and options."""
         parser.add_argument("name", choices=sorted(FEEDS))
-        parser.add_argument("--symbols", help="comma-separated; left out: the feed's own choice")
         parser.add_argument(
-            "--rate", type=float, default=1.0, help="batches a second; for a replay, days a second"
+            "--symbols",
+            default=",".join(settings.FEED_SYMBOLS),
+            help="comma-separated; left out: FEED_SYMBOLS, or else the feed's own choice",
         )
+        parser.add_argument(
+            "--rate",
+            type=float,
+            default=settings.FEED_RATE,
+            help="batches a second; for a replay, days a second (default: FEED_RATE)",
+        )
+        parser.add_argument("--file", type=Path, help="CSV file of a replay; else the sample")
         parser.add_argument("--seed", type=int, help="seed of everything random")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Run until a signal comes or the feed ends."""
-        symbols = tuple(s.strip() for s in (options["symbols"] or "").split(",") if s.strip())
+        symbols = tuple(s.strip() for s in options["symbols"].split(",") if s.strip())
         try:
             feed_options = FeedOptions(
-                symbols=symbols or None, rate=options["rate"], seed=options["seed"]
+                symbols=symbols or None,
+                rate=options["rate"],
+                seed=options["seed"],
+                file=options["file"],
             )
             feed = build_feed(options["name"], feed_options)
             recorder = Recorder(TickFilter.starting_at(last_closes(), Limits()))
@@ -49,10 +63,16 @@ class Command(BaseCommand):
 
 
 async def _until_stopped(feed: Feed, recorder: Recorder, rng: np.random.Generator) -> None:
-    running = asyncio.ensure_future(run(feed, recorder, Backoff(), rng))
+    running = asyncio.ensure_future(_stay(run(feed, recorder, Backoff(), rng)))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, running.cancel)
     await asyncio.wait([running])
     if not running.cancelled():
         running.result()
+
+
+async def _stay(feed: Coroutine[Any, Any, None]) -> None:
+    """Run ``feed`` and, when it ends as a replay does, go on without ticks: it shows as stale."""
+    await feed
+    await asyncio.Event().wait()
