@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
 from optimization.engine.errors import InvalidProblemError
 from optimization.engine.problem import FloatArray
@@ -52,7 +53,7 @@ class Covariance:
         outcomes = self.factor @ weights
         return float(outcomes @ outcomes + self.ridge * (weights @ weights))
 
-    def block(self, assets: FloatArray) -> FloatArray:
+    def block(self, assets: npt.NDArray[np.intp]) -> FloatArray:
         """Rows and columns of Σ for some assets, given by index."""
         columns = np.ascontiguousarray(self.factor[:, assets])
         matrix = columns.T @ columns
@@ -88,7 +89,7 @@ def ledoit_wolf(returns: FloatArray) -> Covariance:
     fourth = float((np.einsum("ij,ij->i", centred, centred) ** 2).sum())
     noise = (fourth / observations - squared_norm) / (assets * observations)
     distance = squared_norm / assets - target**2
-    shrinkage = min(noise, distance) / distance if distance > 0 else 0.0
+    shrinkage = min(max(noise, 0.0), distance) / distance if distance > 0 else 0.0
     return Covariance(
         centred * np.sqrt((1.0 - shrinkage) / observations), shrinkage * target, LEDOIT_WOLF
     )

@@ -7,18 +7,22 @@ a multiplier, which may make the bound weaker but never wrong.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from optimization.engine.convex.instance import Instance
 from optimization.engine.convex.linear import LinearOptimum, minimise_linear
+from optimization.engine.convex.quadratic import QuadraticProgramme
+from optimization.engine.convex.ratio import cone_of, holds_nothing
 from optimization.engine.errors import SolverFailureError
+from optimization.engine.moments import Covariance
 from optimization.engine.problem import FloatArray, Objective
 
 RATIO_ROUNDS = 50
+LEAST_RISK_ROUNDS = 10
 ROUNDING = 1e-14
-SMALL = 1e-6
+SMALL = 1e-3
 """A risk below this share of a typical asset's counts as this share: a gap relative to nothing
 would say nothing."""
 
@@ -107,7 +111,7 @@ Linearised = tuple[float, LinearModel, float]
 def _variance(instance: Instance, weights: FloatArray, _evidence: Evidence) -> Linearised:
     gradient = 2.0 * instance.covariance.times(weights)
     value = instance.covariance.variance(weights)
-    return value, LinearModel(-value, gradient), SMALL * instance.variance_scale
+    return value, LinearModel(-value, gradient), SMALL**2 * instance.variance_scale
 
 
 def _return(instance: Instance, weights: FloatArray, _evidence: Evidence) -> Linearised:
@@ -202,4 +206,63 @@ def _certify_ratio(instance: Instance, weights: FloatArray, evidence: Evidence) 
             return Certificate(-ratio, (bound - ratio) / abs(ratio), first, 1.0 / deviation)
         gradient = bound * slope - instance.mean + cones.gradient
         linear = minimise_linear(gradient, instance.region, 1.0 + bound * cost_slope)
-    return Certificate(-ratio, np.inf, first, 1.0 / deviation)
+    excess = max(-(first.value + cones.offset), 0.0)
+    if excess and holds_nothing(instance.region):
+        gap = _gap_on_cone(instance, (ratio, deviation, numerator), slope)
+    else:
+        gap = excess / (lowest_risk(instance) * abs(ratio)) if excess else 0.0
+    return Certificate(-ratio, gap, first, 1.0 / deviation)
+
+
+def _gap_on_cone(instance: Instance, parts: tuple[float, float, float], slope: FloatArray) -> float:
+    """The gap where all cash is feasible, so that no portfolio has a least risk.
+
+    Scale every portfolio to an excess return of one. Those of no more risk than this one lie
+    within a radius that the smallest singular value of the returns gives, and inside it the
+    linear model bounds the risk from below.
+    """
+    ratio, deviation, numerator = parts
+    root = instance.excess / np.sqrt(len(instance.excess))
+    risk = deviation / numerator
+    # The mean absolute outcome of such a portfolio is at most 1 + 2·risk, so the root mean
+    # square at most √T times that; a standard deviation needs no such detour.
+    reach = np.sqrt(len(root)) * (1.0 + 2.0 * risk)
+    if instance.objective == Objective.MAXIMIZE_SHARPE:
+        root, reach = instance.covariance.root(), risk
+    least = float(np.linalg.svd(root, compute_uv=False).min()) if len(root) >= root.shape[1] else 0
+    if instance.objective == Objective.MAXIMIZE_SHARPE:
+        least = max(least, float(np.sqrt(instance.covariance.ridge)))
+    if least <= 0 or not instance.region.is_linear:
+        return float("inf")
+    cone = cone_of(instance.region)
+    radius = reach / least
+    ball = replace(
+        cone,
+        lower=np.maximum(cone.lower, -radius),
+        upper=np.minimum(cone.upper, radius),
+    )
+    excess = max(-minimise_linear(ratio * slope - instance.mean, ball).value, 0.0)
+    return excess / (1.0 - excess) if excess < 1.0 else float("inf")
+
+
+def lowest_risk(instance: Instance) -> float:
+    """A positive lower bound of the ratio's denominator over the region, or the least float.
+
+    Some portfolios may have a negative slope of risk, where raising the bound on the ratio does
+    not help; but none can exceed it by more than its excess over the least risk there is.
+    """
+    region, floor = instance.region, float(np.finfo(np.float64).tiny)
+    if not region.is_linear:
+        return floor
+    short, best = np.ones(len(instance.excess), dtype=np.bool_), floor
+    for _ in range(LEAST_RISK_ROUNDS):
+        quadratic = instance.covariance
+        if instance.objective == Objective.MAXIMIZE_SORTINO:
+            quadratic = Covariance(instance.excess[short] / np.sqrt(len(short)))
+        weights = QuadraticProgramme(quadratic, region).solve(np.zeros(region.n_assets)).weights
+        _, _, slope, _ = ratio_parts(instance, weights)
+        best = max(best, minimise_linear(slope, region).value)
+        short = instance.excess @ weights < 0
+        if instance.objective == Objective.MAXIMIZE_SHARPE or best > floor:
+            break
+    return best

@@ -9,6 +9,17 @@ from optimization.engine.convex.region import Region, region_of, weights_by_symb
 from optimization.engine.moments import Covariance, estimate_covariance
 from optimization.engine.problem import TRADING_DAYS, FloatArray, Objective, Problem
 
+CONVEX = frozenset(
+    {
+        Objective.MAXIMIZE_SHARPE,
+        Objective.MINIMIZE_VARIANCE,
+        Objective.MAXIMIZE_RETURN,
+        Objective.MINIMIZE_CVAR,
+        Objective.MAXIMIZE_SORTINO,
+    }
+)
+"""Objectives with an exact solver."""
+
 COVARIANCE_OBJECTIVES = frozenset(
     {
         Objective.MAXIMIZE_SHARPE,

@@ -16,13 +16,21 @@ from optimization.engine.convex.certificate import (
     ratio_parts,
 )
 from optimization.engine.convex.explain import binding_constraints, risk_contributions
-from optimization.engine.convex.instance import Instance, instance_of
+from optimization.engine.convex.fast import COLD, Warm, is_fast, solve_fast
+from optimization.engine.convex.instance import CONVEX, Instance, instance_of
 from optimization.engine.convex.linear import minimise_linear
-from optimization.engine.convex.region import Region
-from optimization.engine.errors import NoExcessReturnError, UnboundedProblemError
+from optimization.engine.convex.quadratic import QuadraticProgramme
+from optimization.engine.convex.region import Region, Row
+from optimization.engine.errors import (
+    InfeasibleProblemError,
+    NoExcessReturnError,
+    SolverFailureError,
+    UnboundedProblemError,
+    UnsupportedProblemError,
+)
 from optimization.engine.feasible import check_bounds
 from optimization.engine.moments import SAMPLE
-from optimization.engine.problem import FloatArray, Problem, Solution
+from optimization.engine.problem import FloatArray, Objective, Problem, Solution
 from optimization.engine.registry import SolveContext
 
 CERTIFIED = 1e-8
@@ -43,13 +51,44 @@ def solve_convex(problem: Problem, context: SolveContext) -> Solution:
         EngineError: See ``optimization.engine.errors``.
     """
     started = time.perf_counter()
+    if problem.objective not in CONVEX:
+        raise UnsupportedProblemError(
+            f"mean_variance solves convex objectives and {problem.objective} is none; use"
+            " genetic_algorithm, simulated_annealing or particle_swarm",
+            ["method", "objective"],
+        )
     check_bounds(problem)
     instance = instance_of(problem, context.parameters.get("covariance"))
     check_solvable(instance)
-    general = import_module("optimization.engine.convex.general")
-    outcome = general.solve_general(instance)
-    answer = answer_of(instance, outcome.weights, outcome.evidence, general.NAME)
+    answer, _ = solve_instance(instance)
     return solution_of(instance, answer, started)
+
+
+def solve_instance(instance: Instance, warm: Warm = COLD) -> tuple["Answer", Warm]:
+    """Solve by the fast path where there is one, and by the general path where that fails.
+
+    Raises:
+        EngineError: See ``optimization.engine.errors``.
+    """
+    fast, tried = None, ""
+    if is_fast(instance):
+        try:
+            outcome = solve_fast(instance, warm)
+            tried = f" after {outcome.solver}"
+            fast = answer_of(instance, outcome.weights, outcome.evidence, outcome.solver)
+        except SolverFailureError:
+            tried = tried or " after the fast path"
+        else:
+            if fast.certificate.gap <= CERTIFIED:
+                return fast, outcome.warm
+    minimise_linear(np.zeros(instance.region.n_assets), instance.region)  # or it is infeasible
+    check_risk(instance)
+    general = import_module("optimization.engine.convex.general")
+    found = general.solve_general(instance)
+    answer = answer_of(instance, found.weights, found.evidence, general.NAME + tried)
+    if fast is not None and fast.certificate.gap < answer.certificate.gap:
+        answer = fast
+    return answer, COLD
 
 
 @dataclass(frozen=True)
@@ -69,6 +108,34 @@ def answer_of(instance: Instance, weights: FloatArray, evidence: Evidence, solve
     if instance.cones and not evidence.cone_multipliers:
         evidence = with_cone_multipliers(instance, weights, evidence)
     return Answer(weights, certify(instance, weights, evidence), evidence, solver)
+
+
+def check_risk(instance: Instance) -> None:
+    """Refuse a ratio whose denominator can be zero while its numerator is positive.
+
+    Raises:
+        UnboundedProblemError: Naming a portfolio that gains without risk.
+    """
+    if instance.objective not in RATIOS or not instance.region.is_linear:
+        return
+    best = -minimise_linear(-instance.mean, instance.region).value
+    gaining = Row("objective", "the gain", instance.mean / best, 0.5, np.inf)
+    region = replace(instance.region, rows=(*instance.region.rows, gaining))
+    if instance.objective == Objective.MAXIMIZE_SHARPE:
+        programme = QuadraticProgramme(instance.covariance, region)
+        try:
+            calm = programme.solve(np.zeros(region.n_assets)).weights
+        except SolverFailureError:
+            return  # the general path and its certificate decide
+        check_bounded(instance, calm)
+        return
+    outcomes = instance.excess / instance.return_scale
+    rows = tuple(Row("objective", "a period", day, 0.0, np.inf) for day in outcomes)
+    try:
+        safe = minimise_linear(-instance.mean, replace(region, rows=(*region.rows, *rows)))
+    except InfeasibleProblemError:
+        return
+    check_bounded(instance, safe.weights)
 
 
 def check_bounded(instance: Instance, weights: FloatArray) -> None:

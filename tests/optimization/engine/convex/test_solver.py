@@ -125,6 +125,8 @@ def test_no_grid_portfolio_is_better(make_problem, objective, tail):
         {},
         {"max_weight": 0.2},
         {"max_weight": 0.2, "min_weight": 0.02},
+        {"max_weight": 0.3, "long_only": False},
+        {"max_weight": 0.3, "sum_to_one": False},
         {"min_weight": 0.05, "max_weight": 0.05},
     ],
 )
@@ -210,7 +212,7 @@ def test_the_scale_of_returns_changes_no_weight(make_problem, objective, scale):
     assert solution.weights == pytest.approx(solve(problem).weights, abs=1e-4)
 
 
-@pytest.mark.parametrize("objective", [Objective.MAXIMIZE_SORTINO])
+@pytest.mark.parametrize("objective", [Objective.MAXIMIZE_SHARPE, Objective.MAXIMIZE_SORTINO])
 def test_gain_without_risk_has_no_best_ratio(objective):
     returns = np.column_stack([np.full(50, 0.001), np.tile([0.02, -0.01], 25)])
     with pytest.raises(UnboundedProblemError, match="CASH"):

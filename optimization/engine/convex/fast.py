@@ -1,0 +1,104 @@
+"""The fast paths: one per objective, for constraints that are linear in the weights."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from optimization.engine.convex.certificate import Evidence
+from optimization.engine.convex.cvar import TailSets, minimise_cvar
+from optimization.engine.convex.instance import Instance
+from optimization.engine.convex.linear import minimise_linear
+from optimization.engine.convex.quadratic import Mask, QuadraticProgramme
+from optimization.engine.convex.ratio import Tangency, holds_nothing, maximise_ratio
+from optimization.engine.convex.sortino import maximise_sortino
+from optimization.engine.problem import FloatArray, Objective
+
+
+@dataclass(frozen=True)
+class Warm:
+    """What one solution leaves behind for the next of nearly the same problem.
+
+    Attributes:
+        working: Assets that a quadratic programme worked with.
+        tangency: The last portfolio of the greatest ratio.
+        tail: The periods and assets of the last minimum CVaR.
+    """
+
+    working: Mask | None = None
+    tangency: Tangency | None = None
+    tail: TailSets | None = None
+
+
+@dataclass(frozen=True)
+class FastOutcome:
+    """Weights from a fast path, what certifies them, and what speeds up the next solution."""
+
+    weights: FloatArray
+    evidence: Evidence
+    solver: str
+    warm: Warm
+
+
+COLD = Warm()
+
+
+def is_fast(instance: Instance) -> bool:
+    """Whether a fast path knows the objective and every constraint."""
+    return instance.objective in _PATHS and instance.region.is_linear and not instance.cones
+
+
+def solve_fast(instance: Instance, warm: Warm = COLD) -> FastOutcome:
+    """Solve by the objective's fast path.
+
+    Raises:
+        SolverFailureError: It did not settle; the general path may.
+    """
+    return _PATHS[instance.objective](instance, warm)
+
+
+def _variance(instance: Instance, warm: Warm) -> FastOutcome:
+    programme = QuadraticProgramme(instance.covariance, instance.region, warm.working)
+    nothing = np.zeros(instance.region.n_assets)
+    face = programme.solve(nothing)
+    exact, _ = programme.along(face, nothing)
+    weights = exact if programme.contains(exact) else face.weights
+    return FastOutcome(weights, Evidence(), "daqp", Warm(working=programme.working))
+
+
+def _sharpe(instance: Instance, warm: Warm) -> FastOutcome:
+    best = maximise_ratio(instance.covariance, instance.mean, instance.region, warm.tangency)
+    return FastOutcome(best.weights, Evidence(), "daqp", Warm(tangency=best))
+
+
+def _sortino(instance: Instance, warm: Warm) -> FastOutcome:
+    best = maximise_sortino(instance.excess, instance.mean, instance.region, warm.tangency)
+    return FastOutcome(best.weights, Evidence(), "daqp", Warm(tangency=best))
+
+
+def _return(instance: Instance, _warm: Warm) -> FastOutcome:
+    best = minimise_linear(-instance.mean, instance.region, 1.0)
+    solver = "sorting" if instance.region.is_box else "highs"
+    return FastOutcome(best.weights, Evidence(), solver, COLD)
+
+
+def _cvar(instance: Instance, warm: Warm) -> FastOutcome:
+    region = instance.region
+    if holds_nothing(region) and not region.lower.any() and region.is_box:
+        # CVaR grows with scale: if no portfolio of weight one has a negative one, cash is best.
+        whole = replace(region, upper=np.ones(region.n_assets), budget_low=1.0, budget_high=1.0)
+        best = minimise_cvar(instance.with_region(whole), warm.tail)
+        if best.value >= 0:
+            cash = np.zeros(region.n_assets)
+            return FastOutcome(cash, best.evidence, "highs", Warm(tail=best.sets))
+        warm = COLD
+    best = minimise_cvar(instance, warm.tail)
+    return FastOutcome(best.weights, best.evidence, "highs", Warm(tail=best.sets))
+
+
+_PATHS = {
+    Objective.MINIMIZE_VARIANCE: _variance,
+    Objective.MAXIMIZE_SHARPE: _sharpe,
+    Objective.MAXIMIZE_SORTINO: _sortino,
+    Objective.MAXIMIZE_RETURN: _return,
+    Objective.MINIMIZE_CVAR: _cvar,
+}
