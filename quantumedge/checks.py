@@ -15,7 +15,7 @@ from django.core.checks import CheckMessage, Error, Tags, register
 TAG = "quantumedge"
 """Tag of these checks, to run them alone: the others import every page of the server."""
 
-FEEDS = ("simulated", "replay", "none")
+FEEDS = ("simulated", "replay", "alpaca", "coinbase", "none")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 REDIS_SCHEMES = ("redis", "rediss", "unix")
 BROKER_SCHEMES = ("amqp", "amqps", "redis", "rediss", "redis+socket")

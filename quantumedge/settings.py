@@ -268,6 +268,11 @@ LOGIN_URL = "admin:login"
 
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"
+# Where `make dashboard` leaves the built page; without it the address / says how to build it.
+DASHBOARD_DIST = BASE_DIR / "streaming" / "dashboard" / "dist"
+STATICFILES_DIRS = [("dashboard", DASHBOARD_DIST)] if DASHBOARD_DIST.exists() else []
+# Built files carry a digest of their content in their names: browsers keep them for good.
+SERVESTATIC_IMMUTABLE_FILE_TEST = r"^/static/dashboard/assets/.+-[\w-]{8}\.\w+$"
 # Static files are served from where the applications keep them: nothing to collect first.
 SERVESTATIC_USE_FINDERS = True
 SERVESTATIC_USE_STATIC_ROOT = False
@@ -278,6 +283,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["streaming.access.IsAllowed"],
+    "EXCEPTION_HANDLER": "streaming.rest.errors.exception_handler",
     "UNICODE_JSON": True,
     "STRICT_JSON": True,
 }
@@ -286,6 +292,8 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Real-time portfolio optimisation server.",
     "VERSION": "0.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
+    # pydantic's schemas are those of OpenAPI 3.1, where null is a type.
+    "OAS_VERSION": "3.1.1",
 }
 
 # -- Celery

@@ -35,7 +35,7 @@ PONG_SECONDS = 30
 HTTP_SECONDS = 60
 CLOSE_SECONDS = 2.0
 """How long a stopping server waits for closing handshakes and for its applications."""
-CLOSE_RESTARTING = 4512
+CLOSE_RESTARTING = 4500
 """``streaming.protocol.CloseCode.SERVER_RESTART``, which only a set up Django can import."""
 
 

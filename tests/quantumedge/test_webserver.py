@@ -7,6 +7,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from typing import Self
 
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
@@ -35,19 +36,21 @@ class FlowServer:
     def connect(self, path: str) -> connect:
         return connect(f"ws://127.0.0.1:{self.port}{path}", compression=None, max_size=None)
 
-    def wait(self) -> int:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.process.terminate()
         code = self.process.wait()
         assert self.process.stdout is not None
         self.process.stdout.close()
-        return code
+        assert code == 0, "it stops in order"
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[FlowServer]:
-    running = FlowServer()
-    yield running
-    running.process.terminate()
-    assert running.wait() == 0
+    with FlowServer() as running:
+        yield running
 
 
 def slow_socket(server: FlowServer, path: str) -> socket.socket:
@@ -149,24 +152,21 @@ async def test_messages_are_not_compressed_even_if_the_client_offers_it(server: 
 
 
 async def test_a_stopping_server_tells_its_clients_to_come_back() -> None:
-    server = FlowServer()
-    async with server.connect("/echo") as client:
-        await client.send("hello")
-        await client.recv()
-        server.process.terminate()
-        with pytest.raises(ConnectionClosed) as closed:
+    with FlowServer() as server:
+        async with server.connect("/echo") as client:
+            await client.send("hello")
             await client.recv()
+            server.process.terminate()
+            with pytest.raises(ConnectionClosed) as closed:
+                await client.recv()
+        await asyncio.to_thread(server.process.wait)
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == CloseCode.SERVER_RESTART
-    assert await asyncio.to_thread(server.wait) == 0
 
 
 async def test_a_peer_that_answers_no_ping_is_dropped_and_one_that_does_lives() -> None:
-    server = FlowServer("0.5", "3")
-    with slow_socket(server, "/echo"):
+    with FlowServer("0.5", "3") as server, slow_socket(server, "/echo"):
         async with server.connect("/echo") as client:
             assert await counted(server, "left") == 1
             await client.send("still here")
             assert await client.recv() == "10"
-    server.process.terminate()
-    assert await asyncio.to_thread(server.wait) == 0
