@@ -83,6 +83,21 @@ def cone_multipliers(
     }
 
 
+def least_deviation(instance: Instance, origin: FloatArray) -> float:
+    """The smallest standard deviation of w − origin that the polyhedral constraints allow.
+
+    Raises:
+        SolverFailureError: Clarabel stopped without an answer.
+    """
+    form = _form(instance, homogeneous=False, with_cones=False)
+    root = instance.covariance.root() / np.sqrt(instance.variance_scale)
+    problem = cp.Problem(
+        cp.Minimize(cp.sum_squares(root @ (form.weights - origin))), form.constraints
+    )
+    _solve(problem)
+    return float(np.sqrt(max(problem.value, 0.0) * instance.variance_scale))
+
+
 def _solve(problem: Any) -> None:
     """Solve at the tightest tolerance that Clarabel reaches."""
     for tolerance in TOLERANCES:

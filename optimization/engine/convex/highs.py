@@ -1,5 +1,6 @@
 """Linear programmes in HiGHS, passed as arrays."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,6 +41,10 @@ class Rows:
         self._low.append(low / scale)
         self._high.append(high / scale)
         self._scale.append(scale)
+
+    def entries(self) -> Iterator[tuple[IntArray, FloatArray, float, float]]:
+        """Columns, scaled values and scaled limits of every row."""
+        yield from zip(self._index, self._value, self._low, self._high, strict=True)
 
     @property
     def scales(self) -> FloatArray:

@@ -15,6 +15,7 @@ from optimization.engine.convex.certificate import (
     lower_gradient,
     ratio_parts,
 )
+from optimization.engine.convex.conflict import conflict_error
 from optimization.engine.convex.explain import binding_constraints, risk_contributions
 from optimization.engine.convex.fast import COLD, Warm, is_fast, solve_fast
 from optimization.engine.convex.instance import CONVEX, Instance, instance_of
@@ -59,8 +60,13 @@ def solve_convex(problem: Problem, context: SolveContext) -> Solution:
         )
     check_bounds(problem)
     instance = instance_of(problem, context.parameters.get("covariance"))
-    check_solvable(instance)
-    answer, _ = solve_instance(instance)
+    try:
+        check_solvable(instance)
+        answer, _ = solve_instance(instance)
+    except NoExcessReturnError:
+        raise
+    except InfeasibleProblemError as error:
+        raise conflict_error(instance) from error
     return solution_of(instance, answer, started)
 
 
