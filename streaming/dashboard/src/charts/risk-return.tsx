@@ -1,0 +1,85 @@
+/** Portfolios by risk and return: points with names, and a frontier where one is known. */
+import * as format from "../format";
+
+export interface Point {
+  name: string;
+  risk: number;
+  reward: number;
+  /** Stands out from the others. */
+  main?: boolean;
+}
+
+interface Props {
+  points: readonly Point[];
+  frontier?: readonly { risk: number; reward: number }[];
+}
+
+const WIDTH = 480;
+const HEIGHT = 280;
+const LEFT = 56;
+const RIGHT = 16;
+const TOP = 14;
+const BOTTOM = 40;
+
+/** Round numbers that cover a range, about five of them. */
+function ticks(low: number, high: number): number[] {
+  const raw = (high - low) / 4 || 0.01;
+  const power = 10 ** Math.floor(Math.log10(raw));
+  const step = [1, 2, 2.5, 5, 10].map((m) => m * power).find((size) => size >= raw) ?? raw;
+  const first = Math.floor(low / step) * step;
+  const found: number[] = [];
+  for (let tick = first; tick < high + step; tick += step) found.push(tick);
+  return found;
+}
+
+function scale(values: readonly number[], from: number, to: number) {
+  const low = Math.min(...values);
+  const high = Math.max(...values);
+  const pad = (high - low) * 0.12 || Math.abs(high) * 0.1 || 0.01;
+  const marks = ticks(low - pad, high + pad);
+  const [start, end] = [marks[0] ?? 0, marks[marks.length - 1] ?? 1];
+  return { marks, at: (value: number) => from + ((value - start) / (end - start)) * (to - from) };
+}
+
+export function RiskReturn({ points, frontier = [] }: Props) {
+  const all = [...points, ...frontier];
+  if (all.length === 0) return null;
+  const x = scale(all.map((point) => point.risk), LEFT, WIDTH - RIGHT);
+  const y = scale(all.map((point) => point.reward), HEIGHT - BOTTOM, TOP);
+  const line = frontier.map((point) => `${x.at(point.risk)},${y.at(point.reward)}`).join(" ");
+  const words = points
+    .map((point) => `${point.name}: ${format.percent(point.reward)} at ${format.percent(point.risk)}`)
+    .join("; ");
+  return (
+    <svg class="risk-return" viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-label={words}>
+      {y.marks.map((mark) => (
+        <g key={mark}>
+          <line class="grid" x1={LEFT} x2={WIDTH - RIGHT} y1={y.at(mark)} y2={y.at(mark)} />
+          <text x={LEFT - 8} y={y.at(mark) + 4} text-anchor="end">
+            {format.percent(mark, 1)}
+          </text>
+        </g>
+      ))}
+      {x.marks.map((mark) => (
+        <text key={mark} x={x.at(mark)} y={HEIGHT - BOTTOM + 16} text-anchor="middle">
+          {format.percent(mark, 1)}
+        </text>
+      ))}
+      <text class="axis" x={WIDTH - RIGHT} y={HEIGHT - 6} text-anchor="end">
+        volatility a year →
+      </text>
+      <text class="axis" x={LEFT - 48} y={HEIGHT - 6}>
+        ↑ expected return a year
+      </text>
+      {line && <polyline class="frontier" points={line} />}
+      {points.map((point) => (
+        <g key={point.name} class={point.main ? "point main" : "point"}>
+          <circle cx={x.at(point.risk)} cy={y.at(point.reward)} r={point.main ? 7 : 5} />
+          <text x={x.at(point.risk) + 10} y={y.at(point.reward) + 4}>
+            {point.name}
+          </text>
+        </g>
+      ))}
+    </svg>
+  );
+}

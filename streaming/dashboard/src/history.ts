@@ -1,0 +1,65 @@
+/** The recorded optimisations, read over REST. */
+import { fetchJson } from "./app";
+import { adopt, notify, recorded, type Run, type RunStatus } from "./runs";
+import type { ErrorData, OptimizationRequestData, OptimizationResultData } from "./wire";
+
+export interface HistoryRow {
+  key: string;
+  requestId: string | null;
+  request: OptimizationRequestData;
+  status: RunStatus;
+  /** Epoch milliseconds. */
+  at: number;
+  metrics: Readonly<Record<string, number | null>> | null;
+  /** The run of this session, if it is one. */
+  run: Run | null;
+}
+
+/** One optimisation as `/api/v1/optimizations/` lists it. */
+interface Recorded extends OptimizationRequestData {
+  request_id: string;
+  status: RunStatus;
+  created_at: string;
+  finished_at: string | null;
+  metrics?: Record<string, number | null> | null;
+  result?: OptimizationResultData | null;
+  error?: ErrorData | null;
+}
+
+const ADDRESS = "/api/v1/optimizations/";
+
+/** The newest recorded optimisations, or null when they cannot be read. */
+export async function loadHistory(): Promise<readonly HistoryRow[] | null> {
+  const listed = await fetchJson<Recorded[] | { results: Recorded[] }>(`${ADDRESS}?limit=200`);
+  if (!listed) return null;
+  const all = Array.isArray(listed) ? listed : listed.results;
+  return all.map((one) => ({
+    key: one.request_id,
+    requestId: one.request_id,
+    request: one,
+    status: one.status,
+    at: Date.parse(one.created_at),
+    metrics: one.metrics ?? one.result?.metrics ?? null,
+    run: null,
+  }));
+}
+
+/** Opens a recorded optimisation in the result panel. */
+export async function openRecorded(requestId: string): Promise<void> {
+  const one = await fetchJson<Recorded>(`${ADDRESS}${encodeURIComponent(requestId)}/`);
+  if (!one) {
+    notify("error", "That optimisation could not be read; it may have been pruned.");
+    return;
+  }
+  adopt(
+    recorded({
+      request: one,
+      requestId: one.request_id,
+      status: one.status,
+      sentAt: Date.parse(one.created_at),
+      endedAt: one.finished_at ? Date.parse(one.finished_at) : null,
+      result: one.result ?? null,
+      error: one.error ?? null,
+    }),
+  );
+}

@@ -1,0 +1,168 @@
+/** A finished optimisation: figures, weights, what binds, and what it stands on. */
+import { saveResultCsv, saveResultPng } from "../export";
+import { edit, formOf } from "../form/model";
+import * as format from "../format";
+import { previousResult, type Run, runs } from "../runs";
+import type { OptimizationResultData } from "../wire";
+import { METRICS, type MetricWords } from "../words";
+import { Convergence } from "./convergence";
+import { Weights } from "./weights";
+
+export function Result({ run, result }: { run: Run; result: OptimizationResultData }) {
+  const previous = previousResult(run, runs.value);
+  return (
+    <div class="result">
+      <Metrics result={result} previous={previous} />
+      <div class="result-columns">
+        <Weights result={result} previous={previous} />
+        <div class="result-side">
+          <Binding result={result} />
+          {run.progress.length > 1 && <Convergence progress={run.progress} />}
+          <Evidence result={result} />
+        </div>
+      </div>
+      <Actions run={run} result={result} />
+    </div>
+  );
+}
+
+function Metrics({ result, previous }: { result: OptimizationResultData; previous: OptimizationResultData | null }) {
+  const gap = result.metadata.optimality_gap;
+  return (
+    <dl class="metrics">
+      {METRICS.map((words) => (
+        <Metric
+          key={words.key}
+          words={words}
+          value={result.metrics[words.key]}
+          before={previous?.metrics[words.key]}
+        />
+      ))}
+      <div class="metric">
+        <dt>Optimality gap</dt>
+        <dd>
+          {format.gap(gap)}
+          <span class="hint">{gap === null ? "no bound known" : "certified"}</span>
+        </dd>
+      </div>
+    </dl>
+  );
+}
+
+interface MetricProps {
+  words: MetricWords;
+  value: number | null | undefined;
+  before: number | null | undefined;
+}
+
+function Metric({ words, value, before }: MetricProps) {
+  const isPercent = words.kind === "percent";
+  const change = typeof value === "number" && typeof before === "number" ? value - before : null;
+  const shown = change === null ? "" : isPercent ? format.points(change) : format.signedNumber(change);
+  const moved = change !== null && Math.abs(change) >= (isPercent ? 5e-5 : 5e-3);
+  return (
+    <div class="metric">
+      <dt>{words.name}</dt>
+      <dd>
+        {isPercent ? format.percent(value) : format.number(value)}
+        <span class="hint">{words.unit}</span>
+        {moved && (
+          <span class={change > 0 === words.more ? "delta better" : "delta worse"}>
+            {shown} <span class="visually-hidden">against the last result</span>
+          </span>
+        )}
+      </dd>
+    </div>
+  );
+}
+
+function Binding({ result }: { result: OptimizationResultData }) {
+  const binding = result.metadata.binding_constraints;
+  return (
+    <section aria-labelledby="binding-title">
+      <h3 id="binding-title">What holds it back</h3>
+      {binding.length === 0 ? (
+        <p class="muted">No constraint is reported as binding.</p>
+      ) : (
+        <ul class="binding">
+          {binding.map((constraint, i) => (
+            <li key={i}>{String(constraint["sentence"] ?? constraint["name"])}</li>
+          ))}
+        </ul>
+      )}
+    </section>
+  );
+}
+
+const text = (value: unknown): string => (value === undefined || value === null ? "–" : String(value));
+
+function Evidence({ result }: { result: OptimizationResultData }) {
+  const { metadata } = result;
+  const { window: data } = metadata;
+  const simulated = Object.values(metadata.data_sources).filter((source) => source === "simulated");
+  const total = Object.keys(metadata.data_sources).length;
+  return (
+    <details class="evidence">
+      <summary>What it stands on</summary>
+      <dl class="facts">
+        <dt>Window</dt>
+        <dd>
+          {text(data["start"])} to {text(data["end"])}, {text(data["observations"])} daily returns
+          {data["partial"] === true && ", the last one unfinished"}
+        </dd>
+        <dt>Data</dt>
+        <dd>
+          {simulated.length === 0
+            ? "real prices"
+            : `${simulated.length} of ${total} symbols simulated`}
+          , version <code>{metadata.data_version}</code>
+        </dd>
+        <dt>Covariance</dt>
+        <dd>{metadata.covariance === "ledoit_wolf" ? "Ledoit–Wolf" : metadata.covariance}</dd>
+        <dt>Solver</dt>
+        <dd>
+          {metadata.solver}, {format.duration(metadata.solve_time)} of{" "}
+          {format.duration(result.optimization_time)}
+        </dd>
+        <dt>Largest violation</dt>
+        <dd>{metadata.max_violation.toExponential(1)}</dd>
+        <dt>Seed</dt>
+        <dd>{metadata.seed}</dd>
+        <dt>Request</dt>
+        <dd>
+          <code>{result.request_id}</code>
+        </dd>
+      </dl>
+    </details>
+  );
+}
+
+/** Takes the weights as what is held now, for a next run with turnover or costs. */
+function holdThese(result: OptimizationResultData, run: Run): void {
+  const state = formOf(run.request);
+  const text: Record<string, string> = { ...state.text };
+  for (const [symbol, weight] of Object.entries(result.weights)) {
+    text[`constraints.current_weights.${symbol}`] = String(Number((weight * 100).toFixed(4)));
+  }
+  edit({ ...state, text });
+}
+
+function Actions({ run, result }: { run: Run; result: OptimizationResultData }) {
+  return (
+    <div class="result-actions">
+      <button type="button" onClick={() => edit(formOf(run.request))}>
+        Edit as new
+      </button>
+      <button type="button" onClick={() => holdThese(result, run)}>
+        Use as held now
+      </button>
+      <span class="spring" />
+      <button type="button" onClick={() => saveResultCsv(result)}>
+        CSV
+      </button>
+      <button type="button" onClick={() => saveResultPng(result)}>
+        PNG
+      </button>
+    </div>
+  );
+}
