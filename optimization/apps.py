@@ -9,10 +9,13 @@ class OptimizationConfig(AppConfig):
     name = "optimization"
 
     def ready(self) -> None:
-        """Forget the held data version as soon as this process makes a new one."""
+        """Listen to the market: new data versions and ticks."""
         from django.db.models.signals import post_save  # noqa: PLC0415 - models are ready only now
 
         from marketdata.models import DataVersion  # noqa: PLC0415
+        from marketdata.signals import tick_recorded  # noqa: PLC0415
         from optimization.problems import forget_data_version  # noqa: PLC0415
+        from optimization.watching import watch_tick  # noqa: PLC0415
 
         post_save.connect(forget_data_version, sender=DataVersion)
+        tick_recorded.connect(watch_tick)

@@ -68,3 +68,9 @@ class AlreadyFinishedError(RequestError):
     """The request has ended and can no longer be cancelled."""
 
     code = "already_finished"
+
+
+class UnknownPortfolioError(RequestError):
+    """No such portfolio, or it belongs to somebody else."""
+
+    code = "unknown_portfolio"

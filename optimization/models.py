@@ -33,6 +33,16 @@ class Status(models.TextChoices):
 TERMINAL = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELLED})
 
 
+def method_choices() -> list[tuple[str, str]]:
+    """The methods; a function, so that a new one needs no migration."""
+    return [(method.value, method.value) for method in Method]
+
+
+def objective_choices() -> list[tuple[str, str]]:
+    """The objectives; a function, so that a new one needs no migration."""
+    return [(objective.value, objective.value) for objective in Objective]
+
+
 class OptimizationRequest(models.Model):
     """One request from its admission to its only end.
 
@@ -61,14 +71,18 @@ class OptimizationRequest(models.Model):
     # Null, because many requests without a key must not collide in the unique constraint.
     idempotency_key = models.CharField(max_length=100, null=True, blank=True)  # noqa: DJ001
 
-    method = models.CharField(max_length=32, choices=[(m.value, m.value) for m in Method])
-    objective = models.CharField(max_length=32, choices=[(o.value, o.value) for o in Objective])
+    method = models.CharField(max_length=32, choices=method_choices)
+    objective = models.CharField(max_length=32, choices=objective_choices)
     trigger = models.CharField(max_length=32, choices=Trigger.choices, default=Trigger.MANUAL)
     lane = models.CharField(max_length=16, choices=[(lane.value, lane.value) for lane in Lane])
     symbols = models.JSONField()
     constraints = models.JSONField(default=dict)
     parameters = models.JSONField(default=dict)
     metadata = models.JSONField(default=dict)
+
+    portfolio_id = models.CharField(
+        max_length=40, blank=True, help_text="The watched portfolio that it is for."
+    )
 
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.QUEUED)
     attempt = models.PositiveSmallIntegerField(default=0)
@@ -105,3 +119,40 @@ class OptimizationRequest(models.Model):
     def is_terminal(self) -> bool:
         """Whether the request has ended."""
         return self.status in TERMINAL
+
+
+class Portfolio(models.Model):
+    """A watched portfolio: what it holds, and what makes it be optimised again.
+
+    ``shares``, ``target_weights`` and ``base_prices`` are in the order of ``symbols``. A portfolio
+    that ``follows`` is a paper one: it is rebalanced to every result. The others keep the shares
+    that their owner gave, and drift from the target until the owner says otherwise.
+    """
+
+    portfolio_id = models.CharField(max_length=40, unique=True)
+    owner = models.CharField(max_length=64, db_index=True)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, blank=True
+    )
+    name = models.CharField(max_length=100)
+    symbols = models.JSONField()
+    shares = models.JSONField()
+    follows = models.BooleanField(default=True)
+    target_weights = models.JSONField()
+    objective = models.CharField(max_length=32, choices=objective_choices)
+    constraints = models.JSONField(default=dict, blank=True)
+    method = models.CharField(max_length=32, choices=method_choices)
+    parameters = models.JSONField(default=dict, blank=True)
+    rules = models.JSONField(default=list, blank=True)
+    active = models.BooleanField(default=True)
+
+    created_at = models.DateTimeField(auto_now_add=True)
+    optimized_at = models.DateTimeField(null=True, blank=True)
+    base_prices = models.JSONField(help_text="Prices at the last optimisation.")
+    base_data_version = models.CharField(max_length=64)
+
+    class Meta:
+        ordering: ClassVar = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.portfolio_id})"

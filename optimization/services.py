@@ -25,6 +25,7 @@ from optimization.errors import (
 from optimization.feasibility import check_request
 from optimization.lanes import LANES, Lane
 from optimization.models import OptimizationRequest, Status, Trigger
+from optimization.portfolios import portfolio_take_result
 from optimization.signals import request_finished, request_started
 from optimization.submissions import Owner, Submission, constraints_document, new_request_id
 from optimization.tokens import send_token
@@ -147,6 +148,7 @@ def _draft(submission: Submission) -> OptimizationRequest:
         user_id=submission.owner.user_id,
         client_id=submission.client_id,
         idempotency_key=submission.idempotency_key,
+        portfolio_id=submission.portfolio_id,
         method=submission.method.value,
         objective=submission.objective.value,
         trigger=submission.trigger.value,
@@ -187,7 +189,9 @@ def _answer_from_cache(request: OptimizationRequest, result: dict[str, Any]) -> 
         **result,
         "metadata": {**result["metadata"], "request_metadata": request.metadata},
     }
-    request.save(force_insert=True)
+    with transaction.atomic():
+        request.save(force_insert=True)
+        portfolio_take_result(request)
     request_finished.send(sender=OptimizationRequest, request=request)
     return Receipt(request)
 
@@ -229,14 +233,16 @@ def _end(request: OptimizationRequest, status: Status, **fields: Any) -> bool:
     """The only way to a terminal state: one conditional update decides who ended the request."""
     now = timezone.now()
     seconds = (now - request.started_at).total_seconds() if request.started_at else None
+    changes = {"status": status, "finished_at": now, "optimization_time": seconds, **fields}
     active = OptimizationRequest.objects.filter(pk=request.pk, status__in=ACTIVE)
     if status is not Status.CANCELLED and request.fence:
         active = active.filter(fence=request.fence)
-    if not active.update(status=status, finished_at=now, optimization_time=seconds, **fields):
-        return False
-    request.status, request.finished_at, request.optimization_time = status, now, seconds
-    for name, value in fields.items():
-        setattr(request, name, value)
+    with transaction.atomic():
+        if not active.update(**changes):
+            return False
+        for name, value in changes.items():
+            setattr(request, name, value)
+        portfolio_take_result(request)
     request_finished.send(sender=OptimizationRequest, request=request)
     return True
 

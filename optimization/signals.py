@@ -12,4 +12,4 @@ request_finished = Signal()
 """Sent with ``request``, which has just reached its only terminal state."""
 
 risk_breached = Signal()
-"""Sent with ``owner``, ``portfolio`` and ``breach``: a watched portfolio left its limits."""
+"""Sent with ``portfolio`` and ``breach``: a watched portfolio went beyond one of its limits."""

@@ -50,6 +50,7 @@ class Submission:
         trigger: Why now.
         parameters: ``lookback``, ``include_live``, ``risk_free_rate``, ``seed`` and the method's.
         metadata: The caller's own notes, returned as they came.
+        portfolio_id: The watched portfolio that it is for, if any.
         idempotency_key: The caller's name for the request; the same name never runs twice.
     """
 
@@ -62,6 +63,7 @@ class Submission:
     trigger: Trigger = Trigger.MANUAL
     parameters: Mapping[str, Any] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    portfolio_id: str = ""
     idempotency_key: str | None = None
 
 

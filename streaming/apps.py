@@ -12,9 +12,11 @@ class StreamingConfig(AppConfig):
         """Listen to the news of the layers below."""
         from marketdata.signals import tick_recorded  # noqa: PLC0415 - models are ready only now
         from optimization import signals  # noqa: PLC0415
-        from streaming import receivers  # noqa: PLC0415
+        from streaming import latest_progress, receivers  # noqa: PLC0415
 
         tick_recorded.connect(receivers.tell_prices)
         signals.request_started.connect(receivers.tell_started)
         signals.request_progressed.connect(receivers.tell_progress)
+        signals.request_progressed.connect(latest_progress.remember)
         signals.request_finished.connect(receivers.tell_finished)
+        signals.risk_breached.connect(receivers.tell_risk_breach)

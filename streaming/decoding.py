@@ -9,7 +9,14 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, from_json, to_json
 
 from optimization.engine.errors import EngineError
-from streaming.protocol import CLIENT_DATA, ClientMessage, ErrorCode, OptimizationRequestData
+from optimization.errors import RequestError
+from streaming.protocol import (
+    CLIENT_DATA,
+    ClientMessage,
+    ErrorCode,
+    OptimizationRequestData,
+    WatchData,
+)
 
 MAX_REQUEST_ID = 100
 
@@ -69,7 +76,7 @@ def decode(text: str | None) -> Message:
     document = _document(kind, data, echo)
     try:
         content = CLIENT_DATA[kind].model_validate_json(document, strict=True)
-    except EngineError as error:
+    except (EngineError, RequestError) as error:
         raise FrameError(ErrorCode(error.code), error.message, error.fields, echo) from error
     except ValidationError as error:
         problems = error.errors(include_url=False, include_input=False, include_context=False)
@@ -78,7 +85,7 @@ def decode(text: str | None) -> Message:
             _sentence(problem, path) for problem, path in zip(problems, paths, strict=True)
         ]
         raise FrameError(_refusal(kind), "; ".join(sentences), paths, echo) from error
-    if isinstance(content, OptimizationRequestData):
+    if isinstance(content, OptimizationRequestData | WatchData):
         _check_symbols(content.symbols, echo)
     return Message(kind, content, echo)
 

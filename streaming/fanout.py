@@ -18,8 +18,11 @@ from pydantic_core import from_json, to_json
 from redis import asyncio as redis_asyncio
 from redis.exceptions import RedisError
 
+from marketdata.quotes import FeedStatus, feed_status
 from streaming import history
 from streaming.connection import Connection
+from streaming.executor import run_blocking
+from streaming.frames import feed_status_frame
 from streaming.history import Place
 from streaming.protocol import Topic
 from streaming.publish import PRICES_GROUP, Address, owner_group
@@ -47,6 +50,7 @@ class Hub:
         self._redis: Any = redis_asyncio.Redis.from_url(settings.REDIS_URL, socket_timeout=None)
         self._feeds: dict[str, _Feed] = {}
         self._price_readers: set[Connection] = set()
+        self._feed_status: FeedStatus | None = None
         self._channel = ""
         self._tasks: list[asyncio.Task[None]] = []
         self._lock = asyncio.Lock()
@@ -137,6 +141,8 @@ class Hub:
         before = bool(self._price_readers)
         (self._price_readers.add if reads else self._price_readers.discard)(connection)
         after = bool(self._price_readers)
+        if reads and self._feed_status is not None:
+            connection.outbox.put(feed_status_frame(self._feed_status))
         if after and not before:
             await self._layer.group_add(PRICES_GROUP, self._channel)
         elif before and not after:
@@ -176,6 +182,7 @@ class Hub:
             await asyncio.sleep(CATCH_UP_SECONDS)
             try:
                 await self._look_for_missing()
+                await self._look_at_feed()
             except RedisError as error:
                 logger.warning("catch-up waits for Redis: %s", error)
 
@@ -190,6 +197,14 @@ class Hub:
             here = Place(epoch.decode() if epoch else "", int(seq or 0))
             if feed is not None and here != feed.place and here.seq:
                 await self._deliver_missing(owner, feed)
+
+    async def _look_at_feed(self) -> None:
+        """Tell price readers when the feed goes stale or ticks again."""
+        before, self._feed_status = self._feed_status, await run_blocking(feed_status)
+        if before is not None and before.stale == self._feed_status.stale:
+            return
+        for reader in self._price_readers:
+            reader.outbox.put(feed_status_frame(self._feed_status))
 
     async def _deliver_missing(self, owner: str, feed: _Feed) -> None:
         """Deliver what the history holds beyond the newest number delivered."""

@@ -1,21 +1,29 @@
 """Frames that tell what became of a request."""
 
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from django.utils import timezone
 
+from marketdata.quotes import FeedStatus
 from optimization.engine.problem import Method, Progress
-from optimization.models import OptimizationRequest, Status, Trigger
+from optimization.models import OptimizationRequest, Portfolio, Status, Trigger
+from optimization.portfolios import PortfolioStanding
 from optimization.services import Receipt
 from streaming.protocol import (
     ErrorCode,
+    FeedStatusData,
     OptimizationCancelledData,
     OptimizationProgressData,
     OptimizationQueuedData,
     OptimizationResultData,
     OptimizationStartedData,
+    PortfolioStandingData,
     ResultMetadata,
+    RiskAlertData,
     ServerMessage,
+    WatchingData,
     error_frame,
     server_frame,
 )
@@ -97,3 +105,36 @@ def _result(request: OptimizationRequest) -> OptimizationResultData:
         cached=request.cached,
         metadata=ResultMetadata(**request.result["metadata"]),
     )
+
+
+def risk_alert_frame(portfolio: Portfolio, breach: Mapping[str, Any]) -> Json:
+    """Says which limit a watched portfolio went beyond."""
+    words = breach["quantity"].replace("_", " ")
+    data = RiskAlertData(
+        portfolio_id=portfolio.portfolio_id,
+        portfolio_name=portfolio.name,
+        measure=breach["quantity"],
+        value=breach["value"],
+        limit=breach["limit"],
+        detail=f"{words} of {portfolio.name} is {breach['value']:.2%}, above {breach['limit']:.2%}",
+    )
+    return server_frame(ServerMessage.RISK_ALERT, data)
+
+
+def watching_frame(
+    portfolio: Portfolio, standing: PortfolioStanding, echo: str | None = None
+) -> Json:
+    """Confirms that a portfolio is watched, and how it stands."""
+    data = WatchingData(
+        portfolio_id=portfolio.portfolio_id,
+        name=portfolio.name,
+        triggers=portfolio.rules,
+        standing=PortfolioStandingData(**asdict(standing)),
+    )
+    return server_frame(ServerMessage.WATCH, data, echo)
+
+
+def feed_status_frame(status: FeedStatus) -> Json:
+    """Says whether the feed ticks."""
+    data = FeedStatusData(name=status.name, stale=status.stale, last_tick=status.last_tick)
+    return server_frame(ServerMessage.FEED_STATUS, data)

@@ -4,14 +4,17 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import cast
 
-from optimization import services
+from optimization import portfolios, services
 from optimization.errors import RequestError
+from optimization.models import Portfolio
+from optimization.portfolios import PortfolioStanding, WatchOrder
+from optimization.rules import PriceChangeRule
 from optimization.submissions import Submission
 from streaming.connection import Connection
 from streaming.decoding import FrameError, Message
 from streaming.executor import run_blocking
 from streaming.fanout import hub
-from streaming.frames import queued_frame, terminal_frame
+from streaming.frames import queued_frame, terminal_frame, watching_frame
 from streaming.history import Place
 from streaming.presence_task import presence
 from streaming.protocol import (
@@ -23,7 +26,11 @@ from streaming.protocol import (
     ResumedData,
     ServerMessage,
     SubscriptionData,
+    Topic,
     TopicData,
+    UnwatchData,
+    UnwatchedData,
+    WatchData,
     server_frame,
 )
 from streaming.topics import Subscription, TopicError
@@ -118,6 +125,53 @@ async def handle_resume(session: Session, message: Message) -> None:
         connection.outbox.put(server_frame(ServerMessage.RESUME, reply, message.echo))
 
 
+async def handle_watch(session: Session, message: Message) -> None:
+    """Begin to watch a portfolio; this connection hears of it from now on."""
+    order = _watch_order(session, cast("WatchData", message.data))
+
+    def watch() -> tuple[Portfolio, PortfolioStanding]:
+        portfolio = portfolios.portfolio_watch(order)
+        return portfolio, portfolios.portfolio_standing(portfolio)
+
+    connection = session.connection
+    with connection.hold():
+        try:
+            portfolio, standing = await run_blocking(watch)
+        except RequestError as error:
+            raise _frame_error(error, message.echo) from error
+        for topic in (Topic.PORTFOLIO_UPDATES, Topic.RISK_ALERTS):
+            connection.subscriptions.add(Subscription(topic, portfolio.portfolio_id))
+        await presence().changed(connection)
+        connection.outbox.put(watching_frame(portfolio, standing, message.echo))
+
+
+async def handle_unwatch(session: Session, message: Message) -> None:
+    """Stop watching a portfolio."""
+    data = cast("UnwatchData", message.data)
+    owner = session.connection.owner
+    try:
+        await run_blocking(lambda: portfolios.portfolio_unwatch(owner, data.portfolio_id))
+    except RequestError as error:
+        raise _frame_error(error, message.echo) from error
+    reply = UnwatchedData(portfolio_id=data.portfolio_id)
+    session.connection.outbox.put(server_frame(ServerMessage.UNWATCH, reply, message.echo))
+
+
+def _watch_order(session: Session, data: WatchData) -> WatchOrder:
+    return WatchOrder(
+        owner=session.connection.owner,
+        name=data.name,
+        symbols=tuple(data.symbols),
+        holdings=data.holdings,
+        weights=data.weights,
+        objective=data.objective,
+        constraints=data.constraints,
+        method=data.method,
+        parameters=data.parameters.model_dump(exclude_none=True),
+        rules=tuple(data.triggers) or (PriceChangeRule(),),
+    )
+
+
 def _subscription(message: Message) -> Subscription:
     data = cast("TopicData", message.data)
     try:
@@ -150,5 +204,7 @@ HANDLERS: Mapping[ClientMessage, Handler] = {
     ClientMessage.SUBSCRIBE: handle_subscribe,
     ClientMessage.UNSUBSCRIBE: handle_unsubscribe,
     ClientMessage.RESUME: handle_resume,
+    ClientMessage.WATCH: handle_watch,
+    ClientMessage.UNWATCH: handle_unwatch,
 }
 """Heartbeats are answered by the consumer itself."""

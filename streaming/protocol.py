@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from optimization.engine.constraints import Constraints
 from optimization.engine.problem import Method, Objective
 from optimization.models import Trigger
+from optimization.rules import Rule
 
 SUBPROTOCOL = "quantumedge.v1"
 
@@ -184,6 +185,31 @@ class CancelData(_Data):
     """The server's id of the request."""
 
 
+class WatchData(_Data):
+    """Asks to watch a portfolio and to optimise it again whenever one of its triggers fires."""
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=100)] = "Portfolio"
+    """What people call it."""
+    symbols: list[Symbol] = Field(min_length=1)
+    """What it holds or may hold."""
+    holdings: dict[Symbol, Annotated[float, Field(ge=-1e12, le=1e12)]] | None = None
+    """Shares per symbol; kept until the portfolio is watched anew."""
+    weights: dict[Symbol, Annotated[float, Field(ge=-100, le=100)]] | None = None
+    """Or weights of a paper portfolio, which is rebalanced to every result; equal unless set."""
+    objective: Objective = Objective.MAXIMIZE_SHARPE
+    constraints: Constraints = Field(default_factory=Constraints)
+    method: Method = Method.MEAN_VARIANCE
+    parameters: OptimizationParameters = Field(default_factory=OptimizationParameters)
+    triggers: list[Rule] = Field(default_factory=list, max_length=20)
+    """What makes it be optimised again; a price_change of 1 % unless set."""
+
+
+class UnwatchData(_Data):
+    """Asks to watch a portfolio no longer."""
+
+    portfolio_id: Annotated[str, StringConstraints(min_length=1, max_length=40)]
+
+
 class TopicData(_Data):
     """Names a topic."""
 
@@ -219,6 +245,8 @@ class ClientMessage(StrEnum):
     UNSUBSCRIBE = "unsubscribe"
     HEARTBEAT = "heartbeat"
     RESUME = "resume"
+    WATCH = "watch"
+    UNWATCH = "unwatch"
 
 
 CLIENT_DATA: Mapping[ClientMessage, type[BaseModel]] = {
@@ -228,6 +256,8 @@ CLIENT_DATA: Mapping[ClientMessage, type[BaseModel]] = {
     ClientMessage.UNSUBSCRIBE: TopicData,
     ClientMessage.HEARTBEAT: HeartbeatData,
     ClientMessage.RESUME: ResumeData,
+    ClientMessage.WATCH: WatchData,
+    ClientMessage.UNWATCH: UnwatchData,
 }
 """The shape of ``data`` for each type of client frame."""
 
@@ -239,6 +269,9 @@ class ServerMessage(StrEnum):
     PORTFOLIO_UPDATE = "portfolio_update"
     PRICE_UPDATE = "price_update"
     RISK_ALERT = "risk_alert"
+    FEED_STATUS = "feed_status"
+    WATCH = "watch"
+    UNWATCH = "unwatch"
     SUBSCRIBE = "subscribe"
     UNSUBSCRIBE = "unsubscribe"
     HEARTBEAT = "heartbeat"
@@ -389,6 +422,61 @@ class PriceUpdateData(_Data):
     """Newest prices; those that a slow client missed are replaced, never queued."""
 
     prices: dict[str, PricePoint]
+
+
+class FeedStatusData(_Data):
+    """How the market feed does; sent to price subscribers at first and whenever it changes."""
+
+    name: str
+    """The feed that ticked last; empty before the first tick."""
+    stale: bool
+    """No tick for a while: prices are old and automatic triggers pause."""
+    last_tick: float | None
+    """Epoch seconds."""
+
+
+class RiskAlertData(_Data):
+    """A watched portfolio went beyond one of its limits."""
+
+    portfolio_id: str
+    portfolio_name: str
+    measure: str
+    """``volatility``, ``value_at_risk``, ``cvar``, ``drawdown`` or ``concentration``."""
+    value: float
+    limit: float
+    detail: str
+    """The same in words."""
+
+
+class PortfolioStandingData(_Data):
+    """How a watched portfolio stands at the newest prices."""
+
+    value: float
+    """In currency."""
+    weights: dict[str, float]
+    target_weights: dict[str, float]
+    """Weights that the last result asked for."""
+    quantities: dict[str, float | None]
+    """What triggers may name, as fractions; null where a price is unknown."""
+    simulated: bool
+    """Whether any of its prices is simulated."""
+
+
+class WatchingData(_Data):
+    """Confirms that a portfolio is watched."""
+
+    portfolio_id: str
+    name: str
+    status: Literal["watching"] = "watching"
+    triggers: list[dict[str, Any]]
+    standing: PortfolioStandingData
+
+
+class UnwatchedData(_Data):
+    """Confirms that a portfolio is watched no longer."""
+
+    portfolio_id: str
+    status: Literal["unwatched"] = "unwatched"
 
 
 class SubscriptionData(_Data):

@@ -8,8 +8,8 @@ from redis.exceptions import RedisError
 
 from marketdata.quotes import Quote
 from optimization.engine.problem import Progress
-from optimization.models import OptimizationRequest
-from streaming.frames import progress_frame, started_frame, terminal_frame
+from optimization.models import OptimizationRequest, Portfolio
+from streaming.frames import progress_frame, risk_alert_frame, started_frame, terminal_frame
 from streaming.protocol import Topic
 from streaming.publish import Address, publish_durable, publish_ephemeral, publish_prices
 
@@ -18,7 +18,12 @@ logger = logging.getLogger(__name__)
 
 def request_address(request: OptimizationRequest) -> Address:
     """Who hears of a request: the connection that asked and the owner's subscribers."""
-    return Address(owner=request.owner, topic=Topic.PORTFOLIO_UPDATES, client_id=request.client_id)
+    return Address(
+        owner=request.owner,
+        topic=Topic.PORTFOLIO_UPDATES,
+        client_id=request.client_id,
+        subject=request.portfolio_id or None,
+    )
 
 
 def tell_started(request: OptimizationRequest, **_kwargs: Any) -> None:
@@ -43,6 +48,17 @@ def tell_finished(request: OptimizationRequest, **_kwargs: Any) -> None:
         publish_durable(request_address(request), terminal_frame(request), once=request.request_id)
     except RedisError as error:
         logger.warning("%s: end not told yet: %s", request.request_id, error)
+
+
+def tell_risk_breach(portfolio: Portfolio, breach: Mapping[str, Any], **_kwargs: Any) -> None:
+    """Tell that a watched portfolio went beyond one of its limits."""
+    address = Address(
+        owner=portfolio.owner, topic=Topic.RISK_ALERTS, subject=portfolio.portfolio_id
+    )
+    try:
+        publish_durable(address, risk_alert_frame(portfolio, breach))
+    except RedisError as error:
+        logger.warning("%s: alert not told: %s", portfolio, error)
 
 
 def tell_prices(quotes: Mapping[str, Quote], **_kwargs: Any) -> None:

@@ -1,0 +1,41 @@
+"""News that watched portfolios may be optimised for: posted anywhere, taken by the watcher."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from marketdata.redis_client import redis_client, redis_key
+
+MAX_WAITING = 1000
+"""Events kept while no watcher runs; the oldest are dropped beyond it."""
+
+
+@dataclass(frozen=True, slots=True)
+class MarketEvent:
+    """Something that happened.
+
+    Attributes:
+        headline: What.
+        symbols: To whom; empty for the whole market.
+    """
+
+    headline: str
+    symbols: tuple[str, ...] = ()
+
+
+def event_post(event: MarketEvent) -> None:
+    """Hand an event to the watcher."""
+    key = redis_key("events")
+    with redis_client().pipeline() as pipe:
+        pipe.rpush(key, json.dumps(asdict(event)))
+        pipe.ltrim(key, -MAX_WAITING, -1)
+        pipe.execute()
+
+
+def take_events() -> Iterator[MarketEvent]:
+    """The events posted since the last call."""
+    taken: Any = redis_client().lpop(redis_key("events"), MAX_WAITING)
+    for text in taken or ():
+        document = json.loads(text)
+        yield MarketEvent(document["headline"], tuple(document["symbols"]))

@@ -1,0 +1,28 @@
+"""A watched portfolio that a first visitor finds, so that the page is alive from the start."""
+
+from optimization.models import Portfolio
+from optimization.portfolios import WatchOrder, portfolio_watch
+from optimization.rules import PriceChangeRule, RiskAlertRule
+from optimization.submissions import LOCAL_OWNER, Owner
+
+NAME = "Sample: big technology"
+SYMBOLS = ("AAPL", "GOOGL", "MSFT", "AMZN", "META")
+
+
+def watch_sample_portfolio() -> Portfolio | None:
+    """Watch the sample portfolio unless one was watched before; only for local mode.
+
+    Its threshold is half a percent, which the simulated feed reaches within a minute.
+    """
+    if Portfolio.objects.filter(owner=LOCAL_OWNER).exists():
+        return None
+    order = WatchOrder(
+        owner=Owner(LOCAL_OWNER),
+        name=NAME,
+        symbols=SYMBOLS,
+        rules=(
+            PriceChangeRule(threshold=0.005),
+            RiskAlertRule(measure="concentration", limit=0.6),
+        ),
+    )
+    return portfolio_watch(order)

@@ -1,0 +1,213 @@
+"""Decides at every tick which watched portfolios are optimised again; runs beside the feed."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+import numpy as np
+from django.conf import settings
+from django.db import DatabaseError, close_old_connections
+from redis.exceptions import RedisError
+
+from marketdata.errors import MarketDataError
+from marketdata.quotes import Quote
+from marketdata.selectors import current_data_version
+from optimization import events, portfolios
+from optimization.book import Book
+from optimization.engine.problem import FloatArray, Method, Objective
+from optimization.errors import QueueFullError, RequestError
+from optimization.models import TERMINAL, OptimizationRequest, Portfolio
+from optimization.rule_book import Fired, RuleBook
+from optimization.rules import (
+    RULES,
+    TRIGGERS,
+    NewsRule,
+    RiskAlertRule,
+    Rule,
+    TimeBasedRule,
+)
+from optimization.schedule import next_due
+from optimization.services import request_submit
+from optimization.signals import risk_breached
+from optimization.submissions import Owner, Submission, constraints_from_document
+
+logger = logging.getLogger(__name__)
+
+WATCHER_CLIENT = "watcher"
+"""Client id of requests that no connection asked for."""
+
+
+@dataclass(slots=True)
+class _Watched:
+    """What the watcher remembers of one portfolio between ticks."""
+
+    portfolio: Portfolio
+    rules: list[Rule]
+    last_run: float
+    pending: Fired | None = None
+    request_id: str | None = None
+
+
+class Watcher:
+    """Takes ticks in and submits requests for the portfolios whose rules fire.
+
+    A portfolio runs at most once in ``OPTIMIZATION_INTERVAL`` seconds and never twice at a time;
+    what fires in between is merged into one run.
+
+    Args:
+        clock: Epoch seconds; a test passes its own.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._state: tuple[int, str] | None = None
+        self._watched: list[_Watched] = []
+        self._book: Book | None = None
+        self._universe: dict[str, int] = {}
+        self._prices: FloatArray = np.array([])
+        self._rules = RuleBook([])
+
+    def on_tick(self, quotes: Mapping[str, Quote]) -> None:
+        """Take newest quotes in and act on them; errors of a backend wait for the next tick."""
+        close_old_connections()
+        try:
+            self._refresh()
+            if self._book is None:
+                return
+            for symbol in quotes.keys() & self._universe.keys():
+                self._prices[self._universe[symbol]] = quotes[symbol].price
+            self._settle()
+            self._act(self._evaluate())
+        except (RedisError, DatabaseError, MarketDataError) as error:
+            logger.warning("this tick is not acted on: %s", error)
+
+    def _refresh(self) -> None:
+        """Build the book anew when portfolios or their data have changed."""
+        state = (portfolios.portfolios_version(), current_data_version())
+        if state == self._state:
+            return
+        known = {watched.portfolio.portfolio_id: watched for watched in self._watched}
+        prices = {symbol: self._prices[i] for symbol, i in self._universe.items()}
+        active = list(Portfolio.objects.filter(active=True).order_by("id"))
+        self._watched = [_merge(known.get(p.portfolio_id), p) for p in active]
+        symbols = sorted({symbol for p in active for symbol in p.symbols})
+        self._universe = {symbol: i for i, symbol in enumerate(symbols)}
+        self._prices = np.array([prices.get(symbol, np.nan) for symbol in symbols])
+        positions = [portfolios.position_of(portfolio) for portfolio in active]
+        self._book = Book(positions, symbols) if positions else None
+        self._rules = RuleBook([watched.rules for watched in self._watched])
+        self._state = state
+
+    def _settle(self) -> None:
+        """Take over the results of requests that have ended."""
+        running = {w.request_id: row for row, w in enumerate(self._watched) if w.request_id}
+        if not running or self._book is None:
+            return
+        ended = OptimizationRequest.objects.filter(request_id__in=running, status__in=TERMINAL)
+        for request_id in ended.values_list("request_id", flat=True):
+            row = running[request_id]
+            watched = self._watched[row]
+            watched.request_id = None
+            watched.portfolio.refresh_from_db()
+            self._book.replace(row, portfolios.position_of(watched.portfolio))
+
+    def _evaluate(self) -> list[Fired]:
+        if self._book is None:
+            return []
+        with np.errstate(invalid="ignore", divide="ignore"):
+            fired = self._rules.fired(self._book.quantities(self._prices))
+        now = self._clock()
+        fired += self._due(now)
+        fired += self._news()
+        return fired
+
+    def _due(self, now: float) -> Iterator[Fired]:
+        for row, watched in enumerate(self._watched):
+            for rule in watched.rules:
+                if isinstance(rule, TimeBasedRule) and now >= next_due(rule, watched.last_run):
+                    at = datetime.fromtimestamp(now, UTC).isoformat()
+                    yield Fired(row, rule, {"due_at": at})
+
+    def _news(self) -> Iterator[Fired]:
+        for event in events.take_events():
+            for row, watched in enumerate(self._watched):
+                named = set(event.symbols) & set(watched.portfolio.symbols)
+                for rule in watched.rules:
+                    if isinstance(rule, NewsRule) and (named or not event.symbols):
+                        yield Fired(row, rule, {"headline": event.headline})
+
+    def _act(self, fired: list[Fired]) -> None:
+        """Alert at once; optimise as soon as the portfolio's interval allows."""
+        for one in fired:
+            watched = self._watched[one.row]
+            if isinstance(one.rule, RiskAlertRule):
+                risk_breached.send(sender=Portfolio, portfolio=watched.portfolio, breach=one.detail)
+            if watched.pending is None:
+                watched.pending = one
+        now = self._clock()
+        for watched in self._watched:
+            if watched.pending is None or watched.request_id is not None:
+                continue
+            if now - watched.last_run >= settings.OPTIMIZATION_INTERVAL:
+                self._submit(watched, watched.pending, now)
+
+    def _submit(self, watched: _Watched, fired: Fired, now: float) -> None:
+        try:
+            receipt = request_submit(_submission(watched.portfolio, fired))
+        except QueueFullError:
+            return
+        except RequestError as error:
+            logger.warning("%s: %s", watched.portfolio, error.message)
+            watched.pending, watched.last_run = None, now
+            return
+        watched.pending, watched.last_run = None, now
+        watched.request_id = receipt.request.request_id
+
+
+def _merge(known: _Watched | None, portfolio: Portfolio) -> _Watched:
+    """What is remembered of a portfolio, with its newest row and rules."""
+    rules = RULES.validate_python(portfolio.rules)
+    if known is not None:
+        return _Watched(portfolio, rules, known.last_run, known.pending, known.request_id)
+    last = portfolio.optimized_at or portfolio.created_at
+    optimized = portfolio.optimized_at
+    never = last.timestamp() - settings.OPTIMIZATION_INTERVAL
+    return _Watched(portfolio, rules, optimized.timestamp() if optimized else never)
+
+
+def _submission(portfolio: Portfolio, fired: Fired) -> Submission:
+    """The request that a fired rule asks for, on live prices where prices fired it."""
+    parameters = dict(portfolio.parameters)
+    if fired.rule.kind in {"price_change", "risk_alert"}:
+        parameters.setdefault("include_live", True)
+    return Submission(
+        owner=Owner(portfolio.owner, portfolio.user_id),
+        client_id=WATCHER_CLIENT,
+        symbols=tuple(portfolio.symbols),
+        objective=Objective(portfolio.objective),
+        constraints=constraints_from_document(portfolio.constraints),
+        method=Method(portfolio.method),
+        trigger=TRIGGERS[fired.rule.kind],
+        parameters=parameters,
+        metadata={
+            "portfolio_id": portfolio.portfolio_id,
+            "portfolio_name": portfolio.name,
+            "rule": RULES.dump_python([fired.rule], mode="json", exclude_none=True)[0],
+            "because": fired.detail,
+        },
+        portfolio_id=portfolio.portfolio_id,
+    )
+
+
+@cache
+def _watcher() -> Watcher:
+    return Watcher()
+
+
+def watch_tick(quotes: Mapping[str, Quote], **_kwargs: Any) -> None:
+    """Receiver of ``tick_recorded``: acts in whichever process records ticks, which is the feed."""
+    _watcher().on_tick(quotes)
