@@ -1,0 +1,30 @@
+"""Every address of the REST API."""
+
+from django.urls import URLPattern, path
+from drf_spectacular.views import SpectacularAPIView
+
+from streaming.api import StatusView
+from streaming.rest.health import LiveView, MetricsView, ReadyView
+from streaming.rest.market import PricesView, SymbolsView
+from streaming.rest.optimizations import (
+    OptimizationCancelView,
+    OptimizationsView,
+    OptimizationView,
+)
+
+urlpatterns: list[URLPattern] = [
+    path("api/v1/streaming/status", StatusView.as_view(), name="streaming-status"),
+    path("api/v1/optimizations/", OptimizationsView.as_view(), name="optimizations"),
+    path("api/v1/optimizations/<str:request_id>/", OptimizationView.as_view(), name="optimization"),
+    path(
+        "api/v1/optimizations/<str:request_id>/cancel/",
+        OptimizationCancelView.as_view(),
+        name="optimization-cancel",
+    ),
+    path("api/v1/symbols/", SymbolsView.as_view(), name="symbols"),
+    path("api/v1/prices/", PricesView.as_view(), name="prices"),
+    path("api/v1/health/live", LiveView.as_view(), name="health-live"),
+    path("api/v1/health/ready", ReadyView.as_view(), name="health-ready"),
+    path("api/v1/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("metrics", MetricsView.as_view(), name="metrics"),
+]
