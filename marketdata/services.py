@@ -28,6 +28,7 @@ _UPSERT = (
     "INSERT INTO marketdata_bar (asset_id, date, close) VALUES (%s, %s, %s)"
     " ON CONFLICT (asset_id, date) DO UPDATE SET close = excluded.close"
 )
+_STATISTICS = ("first_date", "last_date", "bar_count")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,14 +122,7 @@ def append_bars(date: dt.date, closes: Mapping[str, float], *, reason: str) -> D
     for symbol, close in closes.items():
         check_close(symbol, date, close)
     with _writing():
-        ids = dict(Asset.objects.filter(symbol__in=closes).values_list("symbol", "pk"))
-        unknown = [symbol for symbol in closes if symbol not in ids]
-        if unknown:
-            raise UnknownSymbolError(unknown, Asset.objects.values_list("symbol", flat=True))
-        rows = [(ids[symbol], date.isoformat(), close) for symbol, close in closes.items()]
-        with connection.cursor() as cursor:
-            cursor.executemany(_UPSERT, rows)
-        _count_bars(list(closes))
+        _store_day(date, closes)
         panel = _newest_panel()
         day = np.datetime64(date, "D")
         if panel is None or day <= panel.table.dates[-1] or not set(closes) <= set(panel.symbols):
@@ -193,7 +187,26 @@ def _store(history: History) -> None:
         cursor.executemany(_UPSERT, rows)
 
 
+def _store_day(date: dt.date, closes: Mapping[str, float]) -> None:
+    assets = {asset.symbol: asset for asset in Asset.objects.filter(symbol__in=closes)}
+    unknown = [symbol for symbol in closes if symbol not in assets]
+    if unknown:
+        raise UnknownSymbolError(unknown, Asset.objects.values_list("symbol", flat=True))
+    with connection.cursor() as cursor:
+        rows = [(assets[symbol].pk, date.isoformat(), close) for symbol, close in closes.items()]
+        cursor.executemany(_UPSERT, rows)
+    # Counting a symbol's bars takes a thousand times as long as knowing that one was added.
+    newer = [a for a in assets.values() if a.last_date is None or a.last_date < date]
+    for asset in newer:
+        asset.first_date, asset.last_date = asset.first_date or date, date
+        asset.bar_count += 1
+    Asset.objects.bulk_update(newer, _STATISTICS, batch_size=100)
+    _count_bars([symbol for symbol, asset in assets.items() if asset not in newer])
+
+
 def _count_bars(symbols: Sequence[str]) -> None:
+    if not symbols:
+        return
     assets = list(
         Asset.objects.filter(symbol__in=symbols).annotate(
             first=Min("bars__date"), last=Max("bars__date"), count=Count("bars")
@@ -202,7 +215,7 @@ def _count_bars(symbols: Sequence[str]) -> None:
     for asset in assets:
         asset.first_date, asset.last_date = asset.first, asset.last
         asset.bar_count = asset.count
-    Asset.objects.bulk_update(assets, ["first_date", "last_date", "bar_count"], batch_size=100)
+    Asset.objects.bulk_update(assets, _STATISTICS, batch_size=100)
 
 
 def _read_bars() -> tuple[list[tuple[str, str]], Table]:

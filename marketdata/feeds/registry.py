@@ -1,24 +1,30 @@
 """Name of a feed → the feed, ready to run."""
 
+import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from asgiref.sync import sync_to_async
 from django.conf import settings
+from django.db import DatabaseError
+from redis.exceptions import RedisError
 
 from marketdata.errors import MarketDataError
 from marketdata.feeds.alpaca import AlpacaFeed
 from marketdata.feeds.base import Feed
 from marketdata.feeds.coinbase import CoinbaseFeed
 from marketdata.feeds.replay import ReplayFeed, days_to_play
-from marketdata.feeds.simulated import Pace, SimulatedFeed, calibrate
+from marketdata.feeds.simulated import Calibration, Pace, Renew, SimulatedFeed, calibrate
 from marketdata.models import Source
 from marketdata.price_file import read_histories
 from marketdata.quotes import latest_quotes
 from marketdata.sample import sample_histories
-from marketdata.selectors import real_symbols
+from marketdata.selectors import current_data_version, real_symbols
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +65,26 @@ def _simulated(options: FeedOptions) -> Feed:
         calibrate(options.symbols, latest_quotes()),
         Pace(interval=1.0 / options.rate),
         np.random.default_rng(options.seed),
+        renew=_renewal(options.symbols),
     )
+
+
+def _renewal(symbols: tuple[str, ...] | None) -> Renew:
+    """Looks for a new data version: imported bars move the closes that ticks stay near."""
+    version = current_data_version()
+
+    def look() -> Calibration | None:
+        nonlocal version
+        try:
+            newest = current_data_version()
+            calibration = calibrate(symbols, latest_quotes()) if newest != version else None
+        except (MarketDataError, RedisError, DatabaseError) as error:
+            logger.warning("feed simulated: keeps the closes it has: %s", error)
+            return None
+        version = newest
+        return calibration
+
+    return sync_to_async(look)
 
 
 def _replay(options: FeedOptions) -> Feed:

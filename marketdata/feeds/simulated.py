@@ -9,7 +9,7 @@ the server runs. Ticks only, never bars; every quote says that it is simulated.
 import asyncio
 import math
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -54,25 +54,43 @@ class Pace:
         interval: Seconds between two batches.
         day_seconds: Seconds in which a trading day passes.
         pull: Days after which a deviation from the close has shrunk to 1/e.
+        renew_seconds: Seconds between two looks for newer closes.
     """
 
     interval: float = 1.0
     day_seconds: float = 120.0
     pull: float = 8.0
+    renew_seconds: float = 10.0
 
     def __post_init__(self) -> None:
         if self.interval < 0 or self.day_seconds <= 0 or self.pull <= 0:
             raise ValueError("interval must not be negative; day_seconds and pull must be positive")
 
 
+Renew = Callable[[], Awaitable[Calibration | None]]
+
+
+async def never() -> None:
+    """Keep the calibration for good."""
+
+
 @dataclass(frozen=True, slots=True)
 class SimulatedFeed:
-    """Simulated ticks of every symbol of ``calibration``, at each beat of ``pace``."""
+    """Simulated ticks of every symbol of ``calibration``, at each beat of ``pace``.
+
+    Attributes:
+        calibration: What to start from.
+        pace: How fast.
+        rng: Where the shocks come from.
+        clock: Epoch seconds.
+        renew: Asked now and then for another calibration; None keeps the one there is.
+    """
 
     calibration: Calibration
     pace: Pace
     rng: np.random.Generator
     clock: Callable[[], float] = field(default=time.time)
+    renew: Renew = never
 
     @property
     def name(self) -> str:
@@ -81,26 +99,71 @@ class SimulatedFeed:
 
     async def batches(self) -> AsyncGenerator[list[Quote], None]:
         """Yield one quote per symbol, for ever."""
-        start = self.calibration
-        offsets = start.offsets
-        step = max(self.pace.interval, 0.001) / self.pace.day_seconds
-        keep = math.exp(-step / self.pace.pull)
-        scale = math.sqrt((1.0 - keep * keep) * self.pace.pull / 2.0)
-        # Normal weights on the centred rows have exactly the sample covariance, of any rank.
-        rows = (start.returns - start.returns.mean(axis=0)) / math.sqrt(len(start.returns) - 1)
-        due = asyncio.get_running_loop().time()
+        process = _Process.of(self.calibration, self.pace)
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        renewal = due + self.pace.renew_seconds
         while True:
-            offsets = keep * offsets + scale * (self.rng.standard_normal(len(rows)) @ rows)
-            prices = (start.closes * np.exp(offsets)).round(6).tolist()
-            now = self.clock()
-            yield [
-                Quote(symbol, price, now, Source.SIMULATED, NAME)
-                for symbol, price in zip(start.symbols, prices, strict=True)
-            ]
-            now_on_loop = asyncio.get_running_loop().time()
+            process.step(self.rng)
+            yield self._quotes(process)
+            if loop.time() >= renewal:
+                renewal = loop.time() + self.pace.renew_seconds
+                calibration = await self.renew()
+                if calibration is not None:
+                    process = _Process.of(calibration, self.pace)
             # A beat that the receivers made late is left out, not made up for.
-            due = max(due + self.pace.interval, now_on_loop)
-            await asyncio.sleep(due - now_on_loop)
+            due = max(due + self.pace.interval, loop.time())
+            await asyncio.sleep(due - loop.time())
+
+    def _quotes(self, process: "_Process") -> list[Quote]:
+        now = self.clock()
+        prices = process.prices().round(6).tolist()
+        return [
+            Quote(symbol, price, now, Source.SIMULATED, NAME)
+            for symbol, price in zip(process.start.symbols, prices, strict=True)
+        ]
+
+
+@dataclass(slots=True)
+class _Process:
+    """The Ornstein–Uhlenbeck process, exact for any step.
+
+    Attributes:
+        start: Its calibration.
+        rows: Centred returns over √(T-1): normal weights on them have exactly the sample
+            covariance, whatever its rank.
+        keep: What a step leaves of a deviation.
+        scale: Deviation of a step's shock, in daily deviations.
+        offsets: Logarithms of the prices over the closes, shape (n,).
+    """
+
+    start: Calibration
+    rows: FloatArray
+    keep: float
+    scale: float
+    offsets: FloatArray
+
+    @classmethod
+    def of(cls, start: Calibration, pace: Pace) -> "_Process":
+        """The process at its start."""
+        keep = math.exp(-max(pace.interval, 0.001) / pace.day_seconds / pace.pull)
+        return cls(
+            start=start,
+            rows=(start.returns - start.returns.mean(axis=0)) / math.sqrt(len(start.returns) - 1),
+            keep=keep,
+            scale=math.sqrt((1.0 - keep * keep) * pace.pull / 2.0),
+            offsets=start.offsets,
+        )
+
+    def step(self, rng: np.random.Generator) -> None:
+        """Go on by one beat."""
+        shock = rng.standard_normal(len(self.rows)) @ self.rows
+        self.offsets = self.keep * self.offsets + self.scale * shock
+
+    def prices(self) -> FloatArray:
+        """Prices of shape (n,)."""
+        prices: FloatArray = self.start.closes * np.exp(self.offsets)
+        return prices
 
 
 def calibrate(

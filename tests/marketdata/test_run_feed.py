@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
+from pytest_django.fixtures import Settings
 from redis import Redis
 
 from marketdata.models import DataVersion
@@ -32,18 +33,25 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
     return process.returncode, told
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A DATA_DIR with three months of the sample market."""
+    path = tmp_path_factory.mktemp("data")
+    for words in (["migrate", "-v0"], ["load_sample_market", "--until", "1990-03-30"]):
+        code, told = ended(manage(*words, folder=path))
+        assert code == 0, told
+    return path
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_feed_ticks_until_a_signal_ends_it(
-    redis_server: Redis, tmp_path: Path, number: signal.Signals
+    redis_server: Redis, folder: Path, number: signal.Signals
 ) -> None:
-    for words in (["migrate", "-v0"], ["load_sample_market", "--until", "1990-03-30"]):
-        assert ended(manage(*words, folder=tmp_path))[0] == 0
     redis_server.config_set("notify-keyspace-events", "Kh")
     news = redis_server.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
     news.subscribe(f"__keyspace@0__:{redis_key('quotes')}")
-    feed = manage(
-        "run_feed", "simulated", "--symbols=AAPL, KO", "--rate=20", "--seed=7", folder=tmp_path
-    )
+    words = ["run_feed", "simulated", "--symbols=AAPL, KO", "--rate=20", "--seed=7"]
+    feed = manage(*words, folder=folder)
     while news.get_message(timeout=None) is None:
         pass
     quotes: dict[str, Quote] = latest_quotes()
@@ -53,6 +61,28 @@ def test_the_feed_ticks_until_a_signal_ends_it(
     assert code == 0
     assert {"Feed simulated: running", "Feed simulated: stopped"} <= set(told.splitlines())
     assert set(quotes) == {"AAPL", "KO"}
+
+
+def test_a_replay_plays_days_and_then_stays_until_it_is_told_to_go(
+    redis_server: Redis, folder: Path, tmp_path: Path
+) -> None:
+    days = tmp_path / "days.csv"
+    days.write_text("date,AAPL,KO\n1990-04-02,0.3,2.2\n1990-04-03,0.31,2.3\n")
+    words = ["run_feed", "replay", f"--file={days}", "--rate=1000"]
+    feed = manage(*words, folder=folder)
+    assert feed.stderr is not None
+    for line in feed.stderr:
+        if "no day is left" in line:
+            break
+    feed.send_signal(signal.SIGTERM)
+    assert ended(feed)[0] == 0
+    assert {s: q.price for s, q in latest_quotes().items()} == {"AAPL": 0.31, "KO": 2.3}
+
+
+def test_without_redis_the_feed_says_so(market: DataVersion, settings: Settings) -> None:
+    settings.REDIS_URL = "unix:///nowhere/valkey.sock"
+    with pytest.raises(CommandError, match="the Redis of REDIS_URL does not answer"):
+        call_command("run_feed", "simulated")
 
 
 def test_a_wrong_rate_and_an_unknown_symbol_are_clear_errors(

@@ -43,7 +43,8 @@ class Command(BaseCommand):
         if not wanted:
             version = load_panel(current_data_version()).version
             return f"Sample market: loaded already (data version {version})"
-        with Progress(console=console, transient=True) as progress:
+        quiet = not console.is_terminal
+        with Progress(console=console, transient=True, disable=quiet) as progress:
             task = progress.add_task("Reading the sample market", total=None)
             histories = [h for h in sample_histories(until) if h.symbol in wanted]
             progress.update(task, description="Loading the sample market", total=len(histories))

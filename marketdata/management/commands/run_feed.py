@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from redis.exceptions import RedisError
 
 from marketdata.errors import MarketDataError
 from marketdata.feeds.base import Backoff, Feed, Recorder, run
@@ -59,6 +60,8 @@ class Command(BaseCommand):
             asyncio.run(_until_stopped(feed, recorder, np.random.default_rng(options["seed"])))
         except MarketDataError as error:
             raise CommandError(error.message) from error
+        except RedisError as error:
+            raise CommandError(f"the Redis of REDIS_URL does not answer: {error}") from error
         self.stderr.write(f"Feed {feed.name}: stopped")
 
 

@@ -4,6 +4,7 @@ import datetime as dt
 from pathlib import Path
 
 import pytest
+from asgiref.sync import async_to_sync
 from pytest_django.fixtures import Settings
 from redis import Redis
 
@@ -14,6 +15,7 @@ from marketdata.feeds.registry import FEEDS, FeedOptions, build_feed
 from marketdata.feeds.replay import ReplayFeed
 from marketdata.feeds.simulated import SimulatedFeed
 from marketdata.models import DataVersion
+from marketdata.services import append_bars
 
 
 def test_an_unknown_name_lists_the_feeds() -> None:
@@ -34,6 +36,18 @@ def test_the_simulated_feed_takes_rate_and_symbols(
     assert isinstance(feed, SimulatedFeed)
     assert feed.pace.interval == 0.1
     assert feed.calibration.symbols == ("KO", "AAPL")
+
+
+def test_the_simulated_feed_follows_new_bars(market: DataVersion, redis_server: Redis) -> None:
+    feed = build_feed("simulated", FeedOptions())
+    assert isinstance(feed, SimulatedFeed)
+    renew = async_to_sync(feed.renew)
+    assert renew() is None
+    append_bars(dt.date(2022, 12, 29), dict.fromkeys(feed.calibration.symbols, 77.0), reason="new")
+    newer = renew()
+    assert newer is not None
+    assert set(newer.closes) == {77.0}
+    assert renew() is None
 
 
 def test_the_alpaca_feed_needs_keys(market: DataVersion, settings: Settings) -> None:

@@ -92,6 +92,21 @@ async def test_a_move_of_one_per_cent_comes_within_a_minute_or_two(real: Calibra
     assert 20 <= np.median(waits) <= 120
 
 
+async def test_newer_closes_are_taken_over_while_it_runs() -> None:
+    split = Calibration(SYMBOLS, np.array([5.0, 50.0, 500.0]), calibration().returns, np.zeros(3))
+    answers = [None, split, None, None]
+
+    async def renew() -> Calibration | None:
+        return answers.pop(0)
+
+    pace = Pace(interval=0.0, renew_seconds=0.0)
+    ticks = SimulatedFeed(calibration(), pace, np.random.default_rng(1), renew=renew)
+    prices = await take(ticks, 4)
+    np.testing.assert_allclose(prices[1], [10, 100, 1000], rtol=1e-2)
+    np.testing.assert_allclose(prices[2], [5, 50, 500], rtol=1e-2)
+    np.testing.assert_allclose(prices[3], [5, 50, 500], rtol=1e-2)
+
+
 def test_it_is_calibrated_on_the_real_returns(market: DataVersion) -> None:
     start = calibrate(("MSFT", "AAPL"), {})
     window = return_window(["MSFT", "AAPL"], 252)
