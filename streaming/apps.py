@@ -19,3 +19,4 @@ class StreamingConfig(AppConfig):
         signals.request_progressed.connect(receivers.tell_progress)
         signals.request_progressed.connect(latest_progress.remember)
         signals.request_finished.connect(receivers.tell_finished)
+        signals.risk_breached.connect(receivers.tell_risk_breach)
