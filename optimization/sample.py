@@ -1,5 +1,6 @@
 """A watched portfolio that a first visitor finds, so that the page is alive from the start."""
 
+from optimization.errors import MarketDataUnavailableError
 from optimization.models import Portfolio
 from optimization.portfolios import WatchOrder, portfolio_watch
 from optimization.rules import PriceChangeRule, RiskAlertRule
@@ -12,7 +13,8 @@ SYMBOLS = ("AAPL", "GOOGL", "MSFT", "AMZN", "META")
 def watch_sample_portfolio() -> Portfolio | None:
     """Watch the sample portfolio unless one was watched before; only for local mode.
 
-    Its threshold is half a percent, which the simulated feed reaches within a minute.
+    Its threshold is half a percent, which the simulated feed reaches within a minute. A market
+    that was imported without these symbols has none.
     """
     if Portfolio.objects.filter(owner=LOCAL_OWNER).exists():
         return None
@@ -25,4 +27,7 @@ def watch_sample_portfolio() -> Portfolio | None:
             RiskAlertRule(measure="concentration", limit=0.6),
         ),
     )
-    return portfolio_watch(order)
+    try:
+        return portfolio_watch(order)
+    except MarketDataUnavailableError:
+        return None

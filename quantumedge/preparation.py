@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
+from django.conf import settings
 from django.core.checks import ERROR, run_checks
 from django.core.management import call_command
 from django.db import DEFAULT_DB_ALIAS, connections
@@ -13,6 +14,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.utils import OperationalError
 
 from marketdata.models import Asset
+from optimization.sample import watch_sample_portfolio
 from quantumedge.checks import TAG
 from quantumedge.supervisor import StartError
 
@@ -65,6 +67,8 @@ def prepare_database(report: Callable[[str], None]) -> None:
             call_command("migrate", verbosity=0, interactive=False)
         if not Asset.objects.filter(bar_count__gt=0).exists():
             call_command("load_sample_market")
+        if settings.LOCAL_MODE:
+            watch_sample_portfolio()
     except OperationalError as error:
         raise StartError(
             f"the database cannot be used ({str(error).strip()}): check DATABASE_URL"
