@@ -303,8 +303,23 @@ JSON_VALUES = st.recursive(
     max_leaves=12,
 )
 NAMES = st.sampled_from(
-    "symbols objective constraints method trigger parameters metadata topic request_id epoch seq"
-    " client_id min_weight groups asset_bounds".split()
+    [
+        "symbols",
+        "objective",
+        "constraints",
+        "method",
+        "trigger",
+        "parameters",
+        "metadata",
+        "topic",
+        "request_id",
+        "epoch",
+        "seq",
+        "client_id",
+        "min_weight",
+        "groups",
+        "asset_bounds",
+    ]
 )
 ENVELOPES = st.fixed_dictionaries(
     {},
@@ -330,8 +345,19 @@ def test_whatever_is_sent_gives_a_message_or_a_frame_error(text: str) -> None:
 
 CONSTRAINTS = st.dictionaries(
     st.sampled_from(
-        "long_only sum_to_one min_weight max_weight cvar_confidence asset_bounds groups"
-        " current_weights max_turnover transaction_costs max_assets".split()
+        [
+            "long_only",
+            "sum_to_one",
+            "min_weight",
+            "max_weight",
+            "cvar_confidence",
+            "asset_bounds",
+            "groups",
+            "current_weights",
+            "max_turnover",
+            "transaction_costs",
+            "max_assets",
+        ]
     ),
     st.none()
     | st.booleans()
