@@ -55,7 +55,7 @@ class OptimizationServiceSerializer(serializers.Serializer[Any]):
     optimizers = OptimizersSerializer()
 
 
-class StatusSerializer(serializers.Serializer[Any]):
+class ServiceStatusSerializer(serializers.Serializer[Any]):
     """The whole service."""
 
     success = serializers.BooleanField()
@@ -67,7 +67,7 @@ class StatusSerializer(serializers.Serializer[Any]):
 class StatusView(APIView):
     """Real-time figures of the service."""
 
-    @extend_schema(responses=StatusSerializer)
+    @extend_schema(responses=ServiceStatusSerializer)
     def get(self, request: Request) -> Response:
         """Report connections, queue, cache and totals, true over all processes."""
         statistics = selectors.service_statistics()
@@ -79,7 +79,7 @@ class StatusView(APIView):
             "websocket_connections": _connections(present(), request),
             "optimization_service": service,
         }
-        return Response(StatusSerializer(document).data)
+        return Response(ServiceStatusSerializer(document).data)
 
 
 def _connections(presence: Presence, request: Request) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from django.urls import URLPattern, path
 from drf_spectacular.views import SpectacularAPIView
 
 from streaming.api import StatusView
+from streaming.rest.documents import AsyncApiView, api_docs
 from streaming.rest.health import LiveView, MetricsView, ReadyView
 from streaming.rest.market import PricesView, SymbolsView
 from streaming.rest.optimizations import (
@@ -26,5 +27,7 @@ urlpatterns: list[URLPattern] = [
     path("api/v1/health/live", LiveView.as_view(), name="health-live"),
     path("api/v1/health/ready", ReadyView.as_view(), name="health-ready"),
     path("api/v1/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/v1/docs/", api_docs, name="api-docs"),
+    path("asyncapi.json", AsyncApiView.as_view(), name="asyncapi"),
     path("metrics", MetricsView.as_view(), name="metrics"),
 ]
