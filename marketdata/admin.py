@@ -1,13 +1,29 @@
 """Market data in the admin: to look at, not to touch. Commands and feeds change it."""
 
+import time
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin import ModelAdmin
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from redis.exceptions import RedisError
 
 from marketdata.models import Asset, Bar, DataVersion, QuarantinedTick
+from marketdata.quotes import feed_status
+
+
+def _feed_state() -> tuple[str, bool]:
+    """One sentence on the feed, and whether it is worth a warning."""
+    try:
+        status = feed_status()
+    except RedisError as error:
+        return f"Redis does not answer: {error}", True
+    if status.last_tick is None:
+        return "No feed has ticked yet.", True
+    seconds = max(0.0, time.time() - status.last_tick)
+    state = "is stale; automatic triggers pause" if status.stale else "is live"
+    return f"Feed {status.name} {state}. Last tick {seconds:.0f} s ago.", status.stale
 
 
 class _ReadOnly:
@@ -33,6 +49,15 @@ class AssetAdmin(_ReadOnly, ModelAdmin):  # type: ignore[type-arg]
     list_display = ("symbol", "name", "source", "first_date", "last_date", "bar_count")
     list_filter = ("source",)
     search_fields = ("symbol", "name")
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The list, headed by how the feed does; a stale feed is a warning."""
+        told, stale = _feed_state()
+        if stale:
+            messages.warning(request, told)
+        return super().changelist_view(request, {"subtitle": told, **(extra_context or {})})
 
 
 @admin.register(Bar)

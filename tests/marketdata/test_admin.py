@@ -9,10 +9,13 @@ from django.contrib.auth import get_user_model
 from django.test import Client
 from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
+from pytest_django.fixtures import Settings
+from redis import Redis
 
 from marketdata.models import DataVersion, Source
 from marketdata.quarantine import TickFilter
-from marketdata.quotes import Quote
+from marketdata.quotes import Quote, record_quotes
+from marketdata.redis_client import redis_key
 from marketdata.services import append_bars, ticks_quarantine
 
 MODELS = ("asset", "bar", "dataversion", "quarantinedtick")
@@ -91,3 +94,17 @@ def test_a_quarantined_tick_shows_its_price_and_the_rule(desk: Client) -> None:
 
 def test_nobody_sees_market_data_without_signing_in(db: None) -> None:
     assert Client().get(reverse("admin:marketdata_asset_changelist")).status_code == 302
+
+
+def test_the_list_of_assets_says_how_the_feed_does(
+    desk: Client, redis_server: Redis, settings: Settings
+) -> None:
+    assert "No feed has ticked yet." in listing(desk, "asset")
+    record_quotes([Quote("KO", 60.0, 1.0, Source.SIMULATED, "simulated")])
+    assert "Feed simulated is live." in listing(desk, "asset")
+    redis_server.hset(redis_key("feed"), "last_tick", "1000.0")
+    html = listing(desk, "asset")
+    assert "Feed simulated is stale; automatic triggers pause." in html
+    assert 'class="warning"' in html
+    settings.REDIS_URL = "unix:///nowhere/valkey.sock"
+    assert "Redis does not answer" in listing(desk, "asset")

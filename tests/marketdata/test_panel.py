@@ -1,10 +1,15 @@
 """Panels on disk."""
 
+import math
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from marketdata.errors import (
     MarketDataError,
@@ -111,6 +116,27 @@ def test_a_window_is_what_pandas_says_over_mixed_calendars(tmp_path: Path) -> No
     window = panel.window(["C", "A"], 60)
     np.testing.assert_array_equal(window.closes, expected.to_numpy())
     np.testing.assert_array_equal(window.dates, expected.index.to_numpy(dtype="datetime64[D]"))
+
+
+@settings(deadline=None, max_examples=50)
+@given(data=st.data())
+def test_any_bars_grown_day_by_day_are_the_panel_built_at_once(data: st.DataObject) -> None:
+    days = data.draw(st.integers(2, 12))
+    prices = st.one_of(st.just(math.nan), st.floats(1e-6, 1e9))
+    closes = data.draw(arrays(np.float64, (days, 3), elements=prices))
+    gaps = data.draw(arrays(np.int64, days, elements=st.integers(1, 5)))
+    whole = Table(np.datetime64("2020-01-01", "D") + np.cumsum(gaps), closes)
+    first = data.draw(st.integers(1, days - 1))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        panel = build_panel(folder, 1, ASSETS, Table(whole.dates[:first], closes[:first]))
+        for day in range(first, days):
+            row = slice(day, day + 1)
+            panel = append_rows(folder, 2, panel, Table(whole.dates[row], closes[row]))
+        built = build_panel(folder / "whole", 2, ASSETS, whole)
+        assert (panel.digest, panel.counts) == (built.digest, built.counts)
+        np.testing.assert_array_equal(panel.table.closes, closes)
+        np.testing.assert_array_equal(panel.table.dates, whole.dates)
 
 
 def test_a_short_history_names_the_symbol_and_both_numbers(tmp_path: Path) -> None:
