@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -49,9 +50,11 @@ class Valuation:
         return np.stack([np.ones(len(weights)), variances, weights @ self.mean], axis=1)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class QuadraticForm:
     """offset + Σ linear_i b_i + Σ_{i<j} pairs_ij b_i b_j over bits b: a diagonal of two-body terms.
+
+    Compared by identity, because PennyLane hashes operations by their hyperparameters.
 
     Attributes:
         offset: Constant.
@@ -63,7 +66,7 @@ class QuadraticForm:
     linear: FloatArray
     pairs: FloatArray
 
-    def values(self, bits: FloatArray) -> FloatArray:
+    def values(self, bits: npt.NDArray[Any]) -> FloatArray:
         """Shape (p,) for bits of shape (p, qubits)."""
         b = bits.astype(np.float64)
         return np.asarray(

@@ -63,8 +63,13 @@ class QuantumParameters:
     seed: int | None
 
     @classmethod
-    def of(cls, parameters: Mapping[str, Any], *, layers: int) -> Self:
-        """The parameters of a request, completed by defaults; ``layers`` is the method's own.
+    def of(cls, parameters: Mapping[str, Any], *, layers: int, sampled_layers: int) -> Self:
+        """The parameters of a request, completed by defaults.
+
+        Args:
+            parameters: As on the wire.
+            layers: The method's default where gradients are exact.
+            sampled_layers: Its default where there are only samples.
 
         Raises:
             InvalidProblemError: A parameter is unknown or has no sensible value.
@@ -83,13 +88,15 @@ class QuantumParameters:
         seed = parameters.get("seed")
         return cls(
             device=device,
-            shots=None if shots is None else _whole(parameters, "shots", 0, 1, 1_000_000),
-            layers=_whole(parameters, "layers", layers, 1, 50),
+            shots=None if shots is None else _whole(parameters, "shots", 0, 1, 10_000_000),
+            layers=_whole(
+                parameters, "layers", layers if exact or noise else sampled_layers, 1, 50
+            ),
             noise=noise,
             trajectories=_whole(parameters, "trajectories", 50, 1, 1000),
             qubits=_whole(parameters, "qubits", 12, 4, MAX_QUBITS),
             rounds=_whole(parameters, "rounds", 60 if exact else 5, 1, 1000),
-            iterations=_whole(parameters, "iterations", 30, 1, 10_000),
+            iterations=_whole(parameters, "iterations", 30 if exact else 50, 1, 1_000_000),
             alpha=_number(parameters, "alpha", 0.2, 1e-3, 1.0),
             time_limit=_number(parameters, "time_limit", 20.0, 1e-3, 86_400.0),
             seed=seed if isinstance(seed, int) else None,

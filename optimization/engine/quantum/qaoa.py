@@ -19,7 +19,7 @@ def _gates(landscape: Landscape, ansatz: Ansatz, angles: FloatArray) -> Sequence
     return ring_circuit(landscape.subspace, landscape.form, angles.reshape(2, layers))
 
 
-RECIPE = Recipe(method=Method.QAOA, layers=3, build=_build, gates=_gates)
+RECIPE = Recipe(method=Method.QAOA, layers=3, sampled_layers=3, build=_build, gates=_gates)
 
 
 def solve_qaoa(problem: Problem, context: SolveContext) -> Solution:

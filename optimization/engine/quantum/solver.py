@@ -18,13 +18,14 @@ from optimization.engine.quantum.ansatz import Ansatz
 from optimization.engine.quantum.encoding import COPIES
 from optimization.engine.quantum.gates import CircuitCost, Gate, circuit_cost
 from optimization.engine.quantum.landscape import Landscape, Valuation
-from optimization.engine.quantum.parameters import QuantumParameters
+from optimization.engine.quantum.parameters import SUBSPACE_DEVICE, QuantumParameters
 from optimization.engine.quantum.running import (
     ExactRunner,
     Runner,
     SamplingRunner,
     shot_sampler,
 )
+from optimization.engine.quantum.sampling import DeviceSampler
 from optimization.engine.quantum.search import Search, StoppedBy, bounded, control_record
 from optimization.engine.registry import SolveContext
 
@@ -37,13 +38,15 @@ class Recipe:
 
     Attributes:
         method: Its name on the wire.
-        layers: Layers of its circuit unless the request says otherwise.
+        layers: Layers of its circuit where gradients are exact, unless the request says otherwise.
+        sampled_layers: The same where there are only samples and angles are dear.
         build: Makes the ansatz of a landscape with a number of layers.
         gates: The circuit of an ansatz at some angles.
     """
 
     method: Method
     layers: int
+    sampled_layers: int
     build: Callable[[Landscape, int], Ansatz]
     gates: Callable[[Landscape, Ansatz, FloatArray], Sequence[Gate]]
 
@@ -58,7 +61,9 @@ def solve_variational(problem: Problem, context: SolveContext, recipe: Recipe) -
         NoExcessReturnError: No portfolio earns more than the risk-free rate.
     """
     started = perf_counter()
-    settings = QuantumParameters.of(context.parameters, layers=recipe.layers)
+    settings = QuantumParameters.of(
+        context.parameters, layers=recipe.layers, sampled_layers=recipe.sampled_layers
+    )
     beyond = problem.constraints.beyond_bounds
     if beyond:
         raise UnsupportedProblemError(
@@ -70,13 +75,14 @@ def solve_variational(problem: Problem, context: SolveContext, recipe: Recipe) -
     requested = context.parameters.get("covariance")
     covariance = estimate_covariance(problem.returns, requested)
     valuation = Valuation(problem, covariance)
-    reference = reference_of(problem, valuation.cost, requested)
+    feasible = FeasibleSet.of(problem)
+    reference = reference_of(problem, covariance, feasible.budget_low)
     search = Search(
         valuation=valuation,
         settings=settings,
         context=context,
         build=lambda landscape: recipe.build(landscape, settings.layers),
-        runner=_runner(settings, context),
+        runner=_runner(settings, context, recipe),
         bound=reference.bound,
         started=started,
     )
@@ -88,17 +94,28 @@ def solve_variational(problem: Problem, context: SolveContext, recipe: Recipe) -
         solver=f"{recipe.method}/{settings.device}",
         solve_time=perf_counter() - started,
         optimality_gap=relative_gap(incumbent.cost, reference.bound),
-        max_violation=FeasibleSet.of(problem).violation(weights),
+        max_violation=feasible.violation(weights),
         covariance=covariance.kind if problem.objective in _COVARIANCE_OBJECTIVES else SAMPLE,
         risk_contributions=_risk_contributions(weights, covariance),
         diagnostics=_diagnostics(search, recipe, stopped) | {"gap_basis": reference.basis},
     )
 
 
-def _runner(settings: QuantumParameters, context: SolveContext) -> Runner:
+def _runner(settings: QuantumParameters, context: SolveContext, recipe: Recipe) -> Runner:
+    """The subspace simulator, or a device that only shows samples.
+
+    Angles for a noisy device come from the noiseless simulator: each noisy evaluation costs as
+    much as all its trajectories.
+    """
+    rng = context.rng
     if settings.exact:
-        return ExactRunner(settings, context.rng)
-    return SamplingRunner(settings, shot_sampler(context.rng, settings.shots_drawn))
+        return ExactRunner(settings, rng)
+    if settings.device == SUBSPACE_DEVICE:
+        return SamplingRunner(settings, shot_sampler(rng, settings.shots_drawn))
+    sampler = DeviceSampler(settings, recipe.gates, rng)
+    return (
+        ExactRunner(settings, rng, sampler) if settings.noise else SamplingRunner(settings, sampler)
+    )
 
 
 def _risk_contributions(weights: FloatArray, covariance: Covariance) -> FloatArray | None:
@@ -121,6 +138,7 @@ def _diagnostics(search: Search, recipe: Recipe, stopped: StoppedBy) -> dict[str
         "samples": settings.shots_drawn,
         "layers": settings.layers,
         "noise": settings.noise,
+        "angles_from": _angles_from(settings),
         "qubits": widest.qubits if widest else 0,
         "feasible_states": widest.states if widest else 1,
         "p_feasible": min((item.p_feasible for item in rounds), default=1.0),
@@ -135,6 +153,13 @@ def _diagnostics(search: Search, recipe: Recipe, stopped: StoppedBy) -> dict[str
         "control": control_record(search),
     }
     return record | _narrowing(search)
+
+
+def _angles_from(settings: QuantumParameters) -> str:
+    """How the angles were found."""
+    if settings.noise:
+        return "L-BFGS-B on adjoint gradients of the noiseless simulator"
+    return "L-BFGS-B on adjoint gradients" if settings.exact else "COBYLA on samples"
 
 
 def _circuit_cost(search: Search, recipe: Recipe) -> CircuitCost:

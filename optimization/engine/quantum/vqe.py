@@ -19,7 +19,7 @@ def _gates(landscape: Landscape, ansatz: Ansatz, angles: FloatArray) -> Sequence
     return givens_circuit(landscape.subspace, angles)
 
 
-RECIPE = Recipe(method=Method.VQE, layers=8, build=_build, gates=_gates)
+RECIPE = Recipe(method=Method.VQE, layers=8, sampled_layers=2, build=_build, gates=_gates)
 
 
 def solve_vqe(problem: Problem, context: SolveContext) -> Solution:
