@@ -1,21 +1,14 @@
 """The Celery application; tasks are found in each app's ``tasks`` module."""
 
 import os
-from typing import Any
-
-from celery import Celery
-from celery.signals import worker_init
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "quantumedge.settings")
+# SIGTERM gives a running solve a moment and then hands it back, instead of waiting for its end.
+# Celery reads this when it is imported.
+os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
+
+from celery import Celery
 
 app = Celery("quantumedge")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
-
-
-@worker_init.connect
-def _add_worker_steps(**_kwargs: Any) -> None:
-    """Only a worker needs them, and importing them needs Django's models."""
-    from optimization.worker_steps import LaneKeeper  # noqa: PLC0415
-
-    app.steps["consumer"].add(LaneKeeper)

@@ -84,22 +84,11 @@ def web(number: int, listener: int) -> Child:
 
 
 def worker(*lanes: str, nice: int = 0) -> Child:
-    """A Celery worker for some lanes, with as many processes as they have together."""
-    name = "-".join(lanes)
-    concurrency = sum(settings.WORKER_CONCURRENCY[lane] for lane in lanes)
-    command = (
-        *_celery(),
-        "worker",
-        *("--queues", ",".join(lanes), "--hostname", f"{name}@%h"),
-        *("--pool", "prefork", "--concurrency", str(concurrency)),
-        *("--without-gossip", "--without-mingle", "--without-heartbeat"),
-        *("--loglevel", settings.LOG_LEVEL),
-    )
+    """A Celery worker for some lanes."""
     return Child(
-        f"worker-{name}",
-        command,
-        # SIGTERM as SIGQUIT: give a solve a moment, then hand it back instead of waiting for it.
-        environment={**THREADS, "REMAP_SIGTERM": "SIGQUIT"},
+        f"worker-{'-'.join(lanes)}",
+        (*_manage(), "worker", *lanes),
+        environment=THREADS,
         stop_phase=STOP_USERS,
         grace=STOP_SECONDS,
         essential="convex" in lanes,
@@ -109,13 +98,9 @@ def worker(*lanes: str, nice: int = 0) -> Child:
 
 def beat() -> Child:
     """Celery beat, which starts the periodic tasks."""
-    schedule = settings.DATA_DIR / "beat-schedule"
     return Child(
         "beat",
-        (
-            *(*_celery(), "beat", "--schedule", str(schedule)),
-            *("--pidfile=", "--loglevel", settings.LOG_LEVEL),
-        ),
+        (*_manage(), "beat"),
         environment=THREADS,
         stop_phase=STOP_USERS,
         grace=STOP_SECONDS,
@@ -135,7 +120,3 @@ def feed() -> Child:
 
 def _manage() -> tuple[str, ...]:
     return (sys.executable, str(settings.BASE_DIR / "manage.py"))
-
-
-def _celery() -> tuple[str, ...]:
-    return (sys.executable, "-m", "celery", "--app", "quantumedge")

@@ -1,10 +1,13 @@
 """A plain client of the wire for tests: sends frames, sorts what comes back."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection
+
+from tests.e2e.harness import PATIENCE
 
 Frame = dict[str, Any]
 
@@ -38,8 +41,9 @@ def is_end(frame: Frame) -> bool:
 
 
 async def receive(socket: ClientConnection) -> Frame:
-    """The next frame."""
-    frame: Frame = json.loads(await socket.recv())
+    """The next frame; a server that never answers fails the test instead of hanging it."""
+    async with asyncio.timeout(PATIENCE):
+        frame: Frame = json.loads(await socket.recv())
     return frame
 
 

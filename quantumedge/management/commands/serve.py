@@ -112,10 +112,10 @@ class Serving:
             await self._stop_all(work, failure, stopped)
 
     async def _start_all(self) -> None:
-        with self.console.status("Starting"):
-            if settings.EMBEDDED_REDIS:
-                await self.supervisor.start(processes.valkey())
-            await asyncio.to_thread(prepare_database, self.say)
+        if settings.EMBEDDED_REDIS:
+            await self.supervisor.start(processes.valkey())
+        await asyncio.to_thread(prepare_database, self.say)
+        with self.console.status("Starting the processes, solving a first portfolio"):
             for number in range(1, settings.WEB_PROCESSES + 1):
                 await self.supervisor.start(processes.web(number, self.listener.fileno()))
             await self.supervisor.start(processes.worker("convex"))
