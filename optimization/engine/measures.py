@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from optimization.engine.errors import UnsupportedProblemError
 from optimization.engine.problem import TRADING_DAYS, FloatArray, Objective, Problem
 
 
@@ -84,6 +85,35 @@ def sortino(W: FloatArray, returns: FloatArray, risk_free: float) -> FloatArray:
     return _ratio(excess, downside_deviation(W, excess_returns, 0.0))
 
 
+def mean_absolute_deviation(W: FloatArray, returns: FloatArray) -> FloatArray:
+    """Mean absolute deviation from the mean return per period."""
+    return np.asarray(np.abs(W @ (returns - returns.mean(axis=0)).T).mean(axis=-1))
+
+
+def drawdowns(W: FloatArray, returns: FloatArray) -> FloatArray:
+    """Fall of the summed, uncompounded return from its running peak, shape (…, T).
+
+    Summing instead of compounding makes it convex in the weights: Chekhlov, Uryasev and
+    Zabarankin, *Drawdown measure in portfolio optimization* (2005).
+    """
+    total = np.cumsum(W @ returns.T, axis=-1)
+    return np.asarray(np.maximum(np.maximum.accumulate(total, axis=-1), 0.0) - total)
+
+
+def cdar(W: FloatArray, returns: FloatArray, tail: float) -> FloatArray:
+    """Conditional drawdown at risk: the mean of the worst ``tail`` share of the drawdowns."""
+    falls = -drawdowns(W, returns)
+    if falls.ndim == 1:
+        return cvar(np.ones(1), falls[:, np.newaxis], tail)
+    return np.array([float(cdar(portfolio, returns, tail)) for portfolio in W])
+
+
+def diversification_ratio(W: FloatArray, returns: FloatArray) -> FloatArray:
+    """Weighted mean of the assets' volatilities over the portfolio's, Choueifaty (2008)."""
+    apart = W @ np.std(returns, axis=0, ddof=1)
+    return _ratio(apart, np.sqrt(variance(W, returns)))
+
+
 def omega(W: FloatArray, returns: FloatArray, target: float) -> FloatArray:
     """Omega ratio, the gains above ``target`` over the losses below it; no period, no scale.
 
@@ -123,6 +153,7 @@ def cost_function(problem: Problem) -> CostFunction:
     def whole(W: FloatArray) -> FloatArray:
         return np.concatenate([held(W), np.ones((*np.shape(W)[:-1], 1))], axis=-1)
 
+    aversion = problem.risk_aversion
     costs: Mapping[Objective, CostFunction] = {
         Objective.MAXIMIZE_SHARPE: lambda W: -sharpe(held(W), excess, 0.0),
         Objective.MINIMIZE_VARIANCE: lambda W: variance(W, returns),
@@ -134,7 +165,19 @@ def cost_function(problem: Problem) -> CostFunction:
         ),
         Objective.MAXIMIZE_OMEGA: lambda W: -omega(held(W), excess, 0.0),
         Objective.MAXIMIZE_CALMAR: lambda W: -calmar(whole(W), total),
+        Objective.MAXIMIZE_UTILITY: lambda W: (
+            aversion / 2 * variance(W, returns) - mean_return(held(W), excess) - risk_free
+        ),
+        Objective.MAXIMIZE_DIVERSIFICATION: lambda W: -diversification_ratio(W, returns),
+        Objective.MINIMIZE_MAD: lambda W: mean_absolute_deviation(W, returns),
+        Objective.MINIMIZE_CDAR: lambda W: cdar(whole(W), total, tail),
+        Objective.MINIMIZE_MAX_DRAWDOWN: lambda W: drawdowns(whole(W), total).max(axis=-1),
     }
+    if problem.objective not in costs:
+        raise UnsupportedProblemError(
+            f"{problem.objective} is a rule for weights and has no value to compare portfolios by",
+            ["objective"],
+        )
     return costs[problem.objective]
 
 

@@ -54,6 +54,15 @@ class Objective(StrEnum):
     MINIMIZE_VALUE_AT_RISK = "minimize_value_at_risk"
     MAXIMIZE_OMEGA = "maximize_omega"
     MAXIMIZE_CALMAR = "maximize_calmar"
+    MAXIMIZE_UTILITY = "maximize_utility"
+    MAXIMIZE_DIVERSIFICATION = "maximize_diversification"
+    MINIMIZE_MAD = "minimize_mad"
+    MINIMIZE_CDAR = "minimize_cdar"
+    MINIMIZE_MAX_DRAWDOWN = "minimize_max_drawdown"
+    RISK_PARITY = "risk_parity"
+    HIERARCHICAL_RISK_PARITY = "hierarchical_risk_parity"
+    EQUAL_WEIGHT = "equal_weight"
+    INVERSE_VOLATILITY = "inverse_volatility"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +75,9 @@ class Problem:
         objective: What to optimise.
         constraints: What to satisfy.
         risk_free_rate: Yearly, as a fraction; divided by 252 for one period.
+        risk_aversion: λ of the utility, mean − λ/2 · variance.
+        risk_budgets: Share of the risk that each asset may carry under risk parity, by symbol;
+            the rest is shared equally. None shares all of it equally.
         prices: Price of one share of each asset, shape (n,); needed for whole shares only.
     """
 
@@ -74,6 +86,8 @@ class Problem:
     objective: Objective = Objective.MAXIMIZE_SHARPE
     constraints: Constraints = field(default_factory=Constraints)
     risk_free_rate: float = 0.0
+    risk_aversion: float = 1.0
+    risk_budgets: Mapping[str, float] | None = None
     prices: FloatArray | None = None
 
     def __post_init__(self) -> None:
@@ -109,11 +123,31 @@ class Problem:
             )
         if not np.isfinite(self.risk_free_rate):
             raise InvalidProblemError("risk_free_rate is not a number", ["risk_free_rate"])
+        self._check_preferences()
         self._check_prices()
         returns = returns.view()  # the caller's own array stays as writable as it was
         returns.flags.writeable = False
         object.__setattr__(self, "returns", returns)
         object.__setattr__(self, "symbols", tuple(self.symbols))
+
+    def _check_preferences(self) -> None:
+        if not 0 < self.risk_aversion < np.inf:
+            raise InvalidProblemError(
+                f"risk_aversion is {self.risk_aversion:g}; it is greater than 0",
+                ["parameters.risk_aversion"],
+            )
+        for symbol, share in (self.risk_budgets or {}).items():
+            if symbol not in self.symbols or not 0 < share < 1:
+                raise InvalidProblemError(
+                    f"the risk budget of {symbol} is {share:g}; it belongs to one of the symbols"
+                    " and lies between 0 and 1",
+                    [f"parameters.risk_budgets.{symbol}"],
+                )
+        total, some = sum((self.risk_budgets or {}).values()), len(self.risk_budgets or {})
+        if total > 1 + 1e-12 or (some == len(self.symbols) and total < 1 - 1e-12):
+            raise InvalidProblemError(
+                f"the risk budgets sum to {total:g}; they sum to 1", ["parameters.risk_budgets"]
+            )
 
     def _check_prices(self) -> None:
         if self.prices is None:

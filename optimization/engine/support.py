@@ -15,17 +15,37 @@ SEARCH_OBJECTIVES = frozenset(
 )
 """Objectives without an exact solver."""
 
+EXACT_OBJECTIVES = frozenset(
+    {
+        Objective.MAXIMIZE_UTILITY,
+        Objective.MAXIMIZE_DIVERSIFICATION,
+        Objective.MINIMIZE_MAD,
+        Objective.MINIMIZE_CDAR,
+        Objective.MINIMIZE_MAX_DRAWDOWN,
+        Objective.RISK_PARITY,
+        Objective.HIERARCHICAL_RISK_PARITY,
+        Objective.EQUAL_WEIGHT,
+        Objective.INVERSE_VOLATILITY,
+    }
+)
+"""Objectives that the exact method alone knows."""
+
 SEARCH_CONSTRAINTS = ("constraints.lot_size", "constraints.fixed_fee")
 """Constraints without an exact solver."""
 
 
 def check_supported(method: Method, problem: Problem) -> None:
-    """Refuse what the exact method cannot treat and a search can.
+    """Refuse what one method cannot treat and another can.
 
     Raises:
         UnsupportedProblemError: Naming the objective or the constraints, and the methods.
     """
     if method != Method.MEAN_VARIANCE:
+        if problem.objective in EXACT_OBJECTIVES:
+            raise UnsupportedProblemError(
+                f"{method} does not know {problem.objective}; use method {Method.MEAN_VARIANCE}",
+                ["method", "objective"],
+            )
         return
     methods = f"use one of: {', '.join(SEARCH_METHODS)}"
     if problem.objective in SEARCH_OBJECTIVES:

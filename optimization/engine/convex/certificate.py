@@ -26,7 +26,13 @@ SMALL = 1e-3
 """A risk below this share of a typical asset's counts as this share: a gap relative to nothing
 would say nothing."""
 
-RATIOS = frozenset({Objective.MAXIMIZE_SHARPE, Objective.MAXIMIZE_SORTINO})
+RATIOS = frozenset(
+    {
+        Objective.MAXIMIZE_SHARPE,
+        Objective.MAXIMIZE_SORTINO,
+        Objective.MAXIMIZE_DIVERSIFICATION,
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -88,7 +94,7 @@ def lower_gradient(
         return model.gradient, model.cost_weight
     numerator, deviation, slope, cost_slope = ratio_parts(instance, weights)
     ratio = numerator / (deviation or 1.0)
-    return ratio * slope - instance.mean, 1.0 + ratio * cost_slope
+    return ratio * slope - instance.gain, instance.gain_costs + ratio * cost_slope
 
 
 def cone_model(instance: Instance, weights: FloatArray, evidence: Evidence) -> LinearModel:
@@ -130,10 +136,59 @@ def _cvar(instance: Instance, weights: FloatArray, evidence: Evidence) -> Linear
     return value, model, SMALL * instance.return_scale
 
 
+def _utility(instance: Instance, weights: FloatArray, _evidence: Evidence) -> Linearised:
+    aversion = instance.problem.risk_aversion
+    loss = instance.region.cost(weights) - float(instance.mean @ weights)
+    risk = instance.covariance.variance(weights)
+    gradient = aversion * instance.covariance.times(weights) - instance.mean
+    model = LinearModel(-aversion / 2 * risk, gradient, 1.0)
+    return loss + aversion / 2 * risk, model, SMALL * instance.return_scale
+
+
+def _mad(instance: Instance, weights: FloatArray, evidence: Evidence) -> Linearised:
+    centred = instance.excess - instance.mean
+    outcomes = centred @ weights
+    signs = np.sign(outcomes) if evidence.scenario_weights is None else evidence.scenario_weights
+    gradient = centred.T @ np.clip(signs, -1.0, 1.0) / len(outcomes)
+    value = float(np.abs(outcomes).mean())
+    return value, LinearModel(0.0, gradient), SMALL * instance.return_scale
+
+
+def _drawdown(instance: Instance, weights: FloatArray, evidence: Evidence) -> Linearised:
+    risk_free = instance.problem.period_risk_free_rate
+    tail = instance.tail if instance.objective == Objective.MINIMIZE_CDAR else 0.0
+    outcomes = instance.net(weights) + risk_free
+    total = np.cumsum(outcomes)
+    falls = np.maximum(np.maximum.accumulate(total), 0.0) - total
+    value = float(tail_weights(-falls, tail) @ falls)
+    share = evidence.scenario_weights
+    if share is None:
+        share = np.zeros(len(outcomes))
+    weight = float(share.sum())
+    model = LinearModel(-risk_free * weight, -(instance.excess.T @ share), weight)
+    return value, model, SMALL * instance.return_scale
+
+
+def drawdown_weights(fallen: FloatArray, reached: FloatArray, tail: float) -> FloatArray:
+    """Weights s ≥ 0 of the periods with drawdown(p) ≥ −s'p for every p, from a solver's duals.
+
+    A drawdown at t is the loss between a peak and t. Probabilities of the t (at most 1/(tail·T)
+    each) and of the peaks, each peak no later than its t, give such weights: period j counts with
+    the probability that it lies between the two.
+    """
+    ends = np.cumsum(_within_tail(fallen, tail)[::-1])[::-1]
+    peaks = np.cumsum(np.maximum(reached, 0.0)[::-1])[::-1]
+    return np.asarray(ends - np.minimum(peaks, ends))
+
+
 _MODELS: Mapping[Objective, Callable[[Instance, FloatArray, Evidence], Linearised]] = {
     Objective.MINIMIZE_VARIANCE: _variance,
     Objective.MAXIMIZE_RETURN: _return,
     Objective.MINIMIZE_CVAR: _cvar,
+    Objective.MAXIMIZE_UTILITY: _utility,
+    Objective.MINIMIZE_MAD: _mad,
+    Objective.MINIMIZE_CDAR: _drawdown,
+    Objective.MINIMIZE_MAX_DRAWDOWN: _drawdown,
 }
 
 
@@ -154,9 +209,7 @@ def tail_weights(outcomes: FloatArray, tail: float) -> FloatArray:
 
 def _within_tail(share: FloatArray, tail: float) -> FloatArray:
     """The share rounded into the set that CVaR is the maximum over: 0 ≤ q ≤ 1/(tail·T), Σq = 1."""
-    cap = max(1.0 / (tail * len(share)), 1.0 / len(share))
-    if tail * len(share) < 1.0:
-        cap = 1.0
+    cap = 1.0 / max(tail * len(share), 1.0)
     share = np.clip(share, 0.0, cap)
     total = float(share.sum())
     if total >= 1.0:
@@ -167,8 +220,8 @@ def _within_tail(share: FloatArray, tail: float) -> FloatArray:
 
 def ratio_parts(instance: Instance, weights: FloatArray) -> tuple[float, float, FloatArray, float]:
     """Numerator, denominator and the denominator's linear model (gradient, cost weight)."""
-    numerator = float(instance.mean @ weights) - instance.region.cost(weights)
-    if instance.objective == Objective.MAXIMIZE_SHARPE:
+    numerator = float(instance.gain @ weights) - instance.gain_costs * instance.region.cost(weights)
+    if instance.objective != Objective.MAXIMIZE_SORTINO:
         direction = instance.covariance.times(weights)
         deviation = float(np.sqrt(instance.covariance.variance(weights)))
         return numerator, deviation, direction / (deviation or 1.0), 0.0
@@ -189,7 +242,7 @@ def _certify_ratio(instance: Instance, weights: FloatArray, evidence: Evidence) 
     bound, first = (
         ratio,
         minimise_linear(
-            ratio * slope - instance.mean + cones.gradient,
+            ratio * slope - instance.gain + cones.gradient,
             instance.region,
             1.0 + ratio * cost_slope,
         ),
@@ -204,8 +257,10 @@ def _certify_ratio(instance: Instance, weights: FloatArray, evidence: Evidence) 
         bound += step
         if step <= ROUNDING * abs(bound):
             return Certificate(-ratio, (bound - ratio) / abs(ratio), first, 1.0 / deviation)
-        gradient = bound * slope - instance.mean + cones.gradient
-        linear = minimise_linear(gradient, instance.region, 1.0 + bound * cost_slope)
+        gradient = bound * slope - instance.gain + cones.gradient
+        linear = minimise_linear(
+            gradient, instance.region, instance.gain_costs + bound * cost_slope
+        )
     excess = max(-(first.value + cones.offset), 0.0)
     if excess and holds_nothing(instance.region):
         gap = _gap_on_cone(instance, (ratio, deviation, numerator), slope)
@@ -227,10 +282,10 @@ def _gap_on_cone(instance: Instance, parts: tuple[float, float, float], slope: F
     # The mean absolute outcome of such a portfolio is at most 1 + 2·risk, so the root mean
     # square at most √T times that; a standard deviation needs no such detour.
     reach = np.sqrt(len(root)) * (1.0 + 2.0 * risk)
-    if instance.objective == Objective.MAXIMIZE_SHARPE:
+    if instance.objective != Objective.MAXIMIZE_SORTINO:
         root, reach = instance.covariance.root(), risk
     least = float(np.linalg.svd(root, compute_uv=False).min()) if len(root) >= root.shape[1] else 0
-    if instance.objective == Objective.MAXIMIZE_SHARPE:
+    if instance.objective != Objective.MAXIMIZE_SORTINO:
         least = max(least, float(np.sqrt(instance.covariance.ridge)))
     if least <= 0 or not instance.region.is_linear:
         return float("inf")
@@ -241,7 +296,7 @@ def _gap_on_cone(instance: Instance, parts: tuple[float, float, float], slope: F
         lower=np.maximum(cone.lower, -radius),
         upper=np.minimum(cone.upper, radius),
     )
-    excess = max(-minimise_linear(ratio * slope - instance.mean, ball).value, 0.0)
+    excess = max(-minimise_linear(ratio * slope - instance.gain, ball).value, 0.0)
     return excess / (1.0 - excess) if excess < 1.0 else float("inf")
 
 
@@ -263,6 +318,6 @@ def lowest_risk(instance: Instance) -> float:
         _, _, slope, _ = ratio_parts(instance, weights)
         best = max(best, minimise_linear(slope, region).value)
         short = instance.excess @ weights < 0
-        if instance.objective == Objective.MAXIMIZE_SHARPE or best > floor:
+        if instance.objective != Objective.MAXIMIZE_SORTINO or best > floor:
             break
     return best

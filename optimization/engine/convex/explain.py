@@ -42,22 +42,28 @@ class Metric:
         return f"{change} {self.verb} {gain:.2g} {preposition} {self.name}"
 
 
+_METRICS = {
+    Objective.MAXIMIZE_SHARPE: ("the Sharpe ratio", "adds", YEAR),
+    Objective.MAXIMIZE_SORTINO: ("the Sortino ratio", "adds", YEAR),
+    Objective.MAXIMIZE_RETURN: ("the expected return", "adds", TRADING_DAYS),
+    Objective.MAXIMIZE_UTILITY: ("the expected utility", "adds", TRADING_DAYS),
+    Objective.MAXIMIZE_DIVERSIFICATION: ("the diversification ratio", "adds", 1.0),
+    Objective.MINIMIZE_CVAR: ("the one-day CVaR", "takes", 1.0),
+    Objective.MINIMIZE_MAD: ("the mean absolute deviation per day", "takes", 1.0),
+    Objective.MINIMIZE_CDAR: ("the conditional drawdown at risk", "takes", 1.0),
+    Objective.MINIMIZE_MAX_DRAWDOWN: ("the largest summed drawdown", "takes", 1.0),
+}
+
+
 def metric_of(instance: Instance, certificate: Certificate) -> Metric:
     """The metric that an objective's shadow prices are quoted in."""
     value = abs(certificate.value)
-    match instance.objective:
-        case Objective.MAXIMIZE_SHARPE:
-            return Metric("the Sharpe ratio", "adds", YEAR, YEAR * value)
-        case Objective.MAXIMIZE_SORTINO:
-            return Metric("the Sortino ratio", "adds", YEAR, YEAR * value)
-        case Objective.MAXIMIZE_RETURN:
-            return Metric("the expected return", "adds", TRADING_DAYS, TRADING_DAYS * value)
-        case Objective.MINIMIZE_VARIANCE:
-            deviation = float(np.sqrt(value))
-            slope = YEAR / (2 * deviation) if deviation else 0.0
-            return Metric("the expected volatility", "takes", slope, YEAR * deviation)
-        case _:
-            return Metric("the one-day CVaR", "takes", 1.0, value)
+    if instance.objective == Objective.MINIMIZE_VARIANCE:
+        deviation = float(np.sqrt(value))
+        slope = YEAR / (2 * deviation) if deviation else 0.0
+        return Metric("the expected volatility", "takes", slope, YEAR * deviation)
+    name, verb, unit = _METRICS[instance.objective]
+    return Metric(name, verb, unit, unit * value)
 
 
 def binding_constraints(

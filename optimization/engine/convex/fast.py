@@ -66,13 +66,22 @@ def _variance(instance: Instance, warm: Warm) -> FastOutcome:
 
 
 def _sharpe(instance: Instance, warm: Warm) -> FastOutcome:
-    best = maximise_ratio(instance.covariance, instance.mean, instance.region, warm.tangency)
+    best = maximise_ratio(instance.covariance, instance.gain, instance.region, warm.tangency)
     return FastOutcome(best.weights, Evidence(), "daqp", Warm(tangency=best))
 
 
 def _sortino(instance: Instance, warm: Warm) -> FastOutcome:
     best = maximise_sortino(instance.excess, instance.mean, instance.region, warm.tangency)
     return FastOutcome(best.weights, Evidence(), "daqp", Warm(tangency=best))
+
+
+def _utility(instance: Instance, warm: Warm) -> FastOutcome:
+    programme = QuadraticProgramme(instance.covariance, instance.region, warm.working)
+    tilt = instance.mean / instance.problem.risk_aversion
+    face = programme.solve(-tilt)
+    base, slope = programme.along(face, tilt)
+    weights = base + slope if programme.contains(base + slope) else face.weights
+    return FastOutcome(weights, Evidence(), "daqp", Warm(working=programme.working))
 
 
 def _return(instance: Instance, _warm: Warm) -> FastOutcome:
@@ -101,4 +110,6 @@ _PATHS = {
     Objective.MAXIMIZE_SORTINO: _sortino,
     Objective.MAXIMIZE_RETURN: _return,
     Objective.MINIMIZE_CVAR: _cvar,
+    Objective.MAXIMIZE_UTILITY: _utility,
+    Objective.MAXIMIZE_DIVERSIFICATION: _sharpe,
 }

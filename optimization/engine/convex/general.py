@@ -7,15 +7,17 @@ from typing import Any
 import cvxpy
 import numpy as np
 
-from optimization.engine.convex.certificate import Evidence
+from optimization.engine.convex.builders import BUILDERS, make_form
+from optimization.engine.convex.certificate import RATIOS, Evidence
 from optimization.engine.convex.instance import Instance
-from optimization.engine.convex.region import TARGET_RETURN, Region
 from optimization.engine.errors import InfeasibleProblemError, SolverFailureError
-from optimization.engine.problem import FloatArray, Objective
+from optimization.engine.problem import FloatArray
 
 cp: Any = cvxpy  # its functions are assembled at import, out of a type checker's sight
 
 NAME = "cvxpy/clarabel"
+LINEAR_NAME = "cvxpy/highs"
+VERTEX_SECONDS = 10.0
 TOLERANCES = (1e-12, 1e-10, 1e-8)
 """Tried in turn: a problem that cannot reach the first is still solved, and certified for less."""
 
@@ -24,20 +26,11 @@ USABLE = frozenset({cp.OPTIMAL, cp.OPTIMAL_INACCURATE})
 
 @dataclass(frozen=True)
 class GeneralOutcome:
-    """Weights from the general path with what certifies them."""
+    """Weights from the general path, what certifies them, and what solved it."""
 
     weights: FloatArray
     evidence: Evidence
-
-
-@dataclass(frozen=True)
-class _Form:
-    """A problem in homogeneous coordinates: y = κw, with κ = 1 unless a ratio is maximised."""
-
-    weights: Any
-    scale: Any
-    cost: Any
-    constraints: list[Any]
+    solver: str
 
 
 def solve_general(instance: Instance) -> GeneralOutcome:
@@ -47,14 +40,12 @@ def solve_general(instance: Instance) -> GeneralOutcome:
         InfeasibleProblemError: No portfolio satisfies the constraints.
         SolverFailureError: Clarabel stopped without an answer.
     """
-    build = _BUILDERS[instance.objective]
-    form = _form(instance, homogeneous=build in (_sharpe, _sortino))
-    objective, extra, tail = build(instance, form)
-    _solve(cp.Problem(cp.Minimize(objective), form.constraints + extra))
+    form = make_form(instance, homogeneous=instance.objective in RATIOS)
+    objective, extra, read = BUILDERS[instance.objective](instance, form)
+    solver = _solve(cp.Problem(cp.Minimize(objective), form.constraints + extra))
     scale = form.scale if isinstance(form.scale, float) else float(form.scale.value)
     weights = np.asarray(form.weights.value, dtype=np.float64) / scale
-    share = None if tail is None else np.asarray(tail.dual_value, dtype=np.float64)
-    return GeneralOutcome(weights, Evidence(scenario_weights=share))
+    return GeneralOutcome(weights, Evidence(read() if read else None), solver)
 
 
 def cone_multipliers(
@@ -65,7 +56,7 @@ def cone_multipliers(
     Raises:
         SolverFailureError: Clarabel stopped without an answer.
     """
-    form = _form(instance, homogeneous=False, with_cones=False)
+    form = make_form(instance, homogeneous=False, with_cones=False)
     scale = float(np.abs(gradient).max()) or 1.0
     root = instance.covariance.root()
     cones = {
@@ -89,7 +80,7 @@ def least_deviation(instance: Instance, origin: FloatArray) -> float:
     Raises:
         SolverFailureError: Clarabel stopped without an answer.
     """
-    form = _form(instance, homogeneous=False, with_cones=False)
+    form = make_form(instance, homogeneous=False, with_cones=False)
     root = instance.covariance.root() / np.sqrt(instance.variance_scale)
     problem = cp.Problem(
         cp.Minimize(cp.sum_squares(root @ (form.weights - origin))), form.constraints
@@ -98,8 +89,23 @@ def least_deviation(instance: Instance, origin: FloatArray) -> float:
     return float(np.sqrt(max(problem.value, 0.0) * instance.variance_scale))
 
 
-def _solve(problem: Any) -> None:
-    """Solve at the tightest tolerance that Clarabel reaches."""
+def _solve_linear(problem: Any) -> bool:
+    """Solve a linear programme to a vertex by HiGHS; False if that takes too long."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the status says the same
+        try:
+            problem.solve(solver=cp.HIGHS, time_limit=VERTEX_SECONDS, threads=1)
+        except cp.SolverError:
+            return False
+    if problem.status in (cp.INFEASIBLE, cp.INFEASIBLE_INACCURATE):
+        raise InfeasibleProblemError("no portfolio satisfies every constraint", ["constraints"])
+    return bool(problem.status == cp.OPTIMAL)
+
+
+def _solve(problem: Any) -> str:
+    """Solve at the tightest tolerance that Clarabel reaches; the name of what did it."""
+    if problem.is_lp() and _solve_linear(problem):
+        return LINEAR_NAME
     for tolerance in TOLERANCES:
         options = {f"tol_{name}": tolerance for name in ("gap_abs", "gap_rel", "feas")}
         with warnings.catch_warnings():
@@ -110,101 +116,7 @@ def _solve(problem: Any) -> None:
             except cp.SolverError:
                 continue
         if problem.status in USABLE:
-            return
+            return NAME
         if problem.status in (cp.INFEASIBLE, cp.INFEASIBLE_INACCURATE):
             raise InfeasibleProblemError("no portfolio satisfies every constraint", ["constraints"])
     raise SolverFailureError(f"the general solver stopped with status {problem.status}")
-
-
-def _form(instance: Instance, *, homogeneous: bool, with_cones: bool = True) -> _Form:
-    region, n = instance.region, instance.region.n_assets
-    y = cp.Variable(n)
-    scale: Any = cp.Variable(nonneg=True) if homogeneous else 1.0
-    total = cp.sum(y)
-    constraints = [y >= scale * region.lower, y <= scale * region.upper]
-    if region.budget_low == region.budget_high:
-        constraints.append(total == scale * region.budget_high)
-    else:
-        constraints.append(total <= scale * region.budget_high)
-        if np.isfinite(region.budget_low):
-            constraints.append(total >= scale * region.budget_low)
-    traded = cp.abs(y - scale * region.current)
-    # Costs are counted in units of a typical return, as everything else in the objective is.
-    cost = (region.costs / instance.return_scale) @ traded if region.has_costs else 0.0
-    constraints += _rows(region, instance, y, scale, cost)
-    if np.isfinite(region.turnover):
-        constraints.append(cp.sum(traded) <= scale * region.turnover)
-    if np.isfinite(region.leverage):
-        constraints.append(cp.norm1(y) <= scale * region.leverage)
-    if with_cones and instance.cones:
-        root = instance.covariance.root()
-        constraints += [
-            cp.norm(root @ (y - scale * origin) / limit, 2) <= scale
-            for _, limit, origin in instance.cones
-        ]
-    return _Form(y, scale, cost, constraints)
-
-
-def _rows(region: Region, instance: Instance, y: Any, scale: Any, cost: Any) -> list[Any]:
-    constraints = []
-    for row in region.rows:
-        unit = instance.return_scale if row.field == TARGET_RETURN else 1.0
-        value = (row.coefficients / unit) @ y
-        if row.field == TARGET_RETURN:
-            value = value - cost
-        if np.isfinite(row.low):
-            constraints.append(value >= scale * (row.low / unit))
-        if np.isfinite(row.high):
-            constraints.append(value <= scale * (row.high / unit))
-    return constraints
-
-
-Built = tuple[Any, list[Any], Any]
-"""Objective, further constraints, and the constraint whose dual weights the scenarios (or None)."""
-
-
-def _variance(instance: Instance, form: _Form) -> Built:
-    root = instance.covariance.root() / np.sqrt(instance.variance_scale)
-    return cp.sum_squares(root @ form.weights), [], None
-
-
-def _return(instance: Instance, form: _Form) -> Built:
-    return form.cost - (instance.mean / instance.return_scale) @ form.weights, [], None
-
-
-def _net(instance: Instance, form: _Form) -> Any:
-    return (instance.excess / instance.return_scale) @ form.weights - form.cost
-
-
-def _cvar(instance: Instance, form: _Form) -> Built:
-    periods = instance.excess.shape[0]
-    level, beyond = cp.Variable(), cp.Variable(periods, nonneg=True)
-    tail = beyond >= -_net(instance, form) - level
-    return level + cp.sum(beyond) / (instance.tail * periods), [tail], tail
-
-
-def _sharpe(instance: Instance, form: _Form) -> Built:
-    root = instance.covariance.root() / np.sqrt(instance.variance_scale)
-    return cp.sum_squares(root @ form.weights), [_unit_excess(instance, form)], None
-
-
-def _sortino(instance: Instance, form: _Form) -> Built:
-    shortfall = cp.Variable(instance.excess.shape[0], nonneg=True)
-    periods = np.sqrt(instance.excess.shape[0])
-    below = shortfall >= -_net(instance, form) / periods
-    return cp.sum_squares(shortfall), [below, _unit_excess(instance, form)], None
-
-
-def _unit_excess(instance: Instance, form: _Form) -> Any:
-    """Excess return of one, net of costs: the normalisation that makes a ratio convex."""
-    unit = float(np.abs(instance.mean).max()) or 1.0
-    return (instance.mean / unit) @ form.weights - form.cost * (instance.return_scale / unit) >= 1.0
-
-
-_BUILDERS = {
-    Objective.MINIMIZE_VARIANCE: _variance,
-    Objective.MAXIMIZE_RETURN: _return,
-    Objective.MINIMIZE_CVAR: _cvar,
-    Objective.MAXIMIZE_SHARPE: _sharpe,
-    Objective.MAXIMIZE_SORTINO: _sortino,
-}

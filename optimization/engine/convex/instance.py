@@ -16,6 +16,11 @@ CONVEX = frozenset(
         Objective.MAXIMIZE_RETURN,
         Objective.MINIMIZE_CVAR,
         Objective.MAXIMIZE_SORTINO,
+        Objective.MAXIMIZE_UTILITY,
+        Objective.MAXIMIZE_DIVERSIFICATION,
+        Objective.MINIMIZE_MAD,
+        Objective.MINIMIZE_CDAR,
+        Objective.MINIMIZE_MAX_DRAWDOWN,
     }
 )
 """Objectives with an exact solver."""
@@ -24,6 +29,11 @@ COVARIANCE_OBJECTIVES = frozenset(
     {
         Objective.MAXIMIZE_SHARPE,
         Objective.MINIMIZE_VARIANCE,
+        Objective.MAXIMIZE_UTILITY,
+        Objective.MAXIMIZE_DIVERSIFICATION,
+        Objective.RISK_PARITY,
+        Objective.HIERARCHICAL_RISK_PARITY,
+        Objective.INVERSE_VOLATILITY,
     }
 )
 
@@ -55,6 +65,18 @@ class Instance:
     def tail(self) -> float:
         """Tail probability of CVaR and its like."""
         return self.problem.constraints.cvar_confidence
+
+    @cached_property
+    def gain(self) -> FloatArray:
+        """The numerator of a ratio, per asset: the excess return, or the volatility."""
+        if self.objective == Objective.MAXIMIZE_DIVERSIFICATION:
+            return np.sqrt(self.covariance.variances)
+        return self.mean
+
+    @property
+    def gain_costs(self) -> float:
+        """How much trading costs count in a ratio's numerator."""
+        return 0.0 if self.objective == Objective.MAXIMIZE_DIVERSIFICATION else 1.0
 
     @cached_property
     def variance_scale(self) -> float:

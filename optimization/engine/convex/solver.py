@@ -22,6 +22,7 @@ from optimization.engine.convex.instance import CONVEX, Instance, instance_of
 from optimization.engine.convex.linear import minimise_linear
 from optimization.engine.convex.quadratic import QuadraticProgramme
 from optimization.engine.convex.region import Region, Row
+from optimization.engine.convex.rules import is_rule, solve_rule
 from optimization.engine.errors import (
     InfeasibleProblemError,
     NoExcessReturnError,
@@ -52,7 +53,7 @@ def solve_convex(problem: Problem, context: SolveContext) -> Solution:
         EngineError: See ``optimization.engine.errors``.
     """
     started = time.perf_counter()
-    if problem.objective not in CONVEX:
+    if problem.objective not in CONVEX and not is_rule(problem.objective):
         raise UnsupportedProblemError(
             f"mean_variance solves convex objectives and {problem.objective} is none; use"
             " genetic_algorithm, simulated_annealing or particle_swarm",
@@ -60,6 +61,8 @@ def solve_convex(problem: Problem, context: SolveContext) -> Solution:
         )
     check_bounds(problem)
     instance = instance_of(problem, context.parameters.get("covariance"))
+    if is_rule(problem.objective):
+        return _rule_solution(instance, started)
     try:
         check_solvable(instance)
         answer, _ = solve_instance(instance)
@@ -91,9 +94,9 @@ def solve_instance(instance: Instance, warm: Warm = COLD) -> tuple["Answer", War
     check_risk(instance)
     general = import_module("optimization.engine.convex.general")
     found = general.solve_general(instance)
-    answer = answer_of(instance, found.weights, found.evidence, general.NAME + tried)
+    answer = answer_of(instance, found.weights, found.evidence, found.solver + tried)
     if fast is not None and fast.certificate.gap < answer.certificate.gap:
-        answer = fast
+        answer = replace(fast, solver=f"{fast.solver}, no worse than {found.solver}")
     return answer, COLD
 
 
@@ -124,10 +127,12 @@ def check_risk(instance: Instance) -> None:
     """
     if instance.objective not in RATIOS or not instance.region.is_linear:
         return
-    best = -minimise_linear(-instance.mean, instance.region).value
-    gaining = Row("objective", "the gain", instance.mean / best, 0.5, np.inf)
+    best = -minimise_linear(-instance.gain, instance.region).value
+    if best <= 0:
+        return
+    gaining = Row("objective", "the gain", instance.gain / best, 0.5, np.inf)
     region = replace(instance.region, rows=(*instance.region.rows, gaining))
-    if instance.objective == Objective.MAXIMIZE_SHARPE:
+    if instance.objective != Objective.MAXIMIZE_SORTINO:
         programme = QuadraticProgramme(instance.covariance, region)
         try:
             calm = programme.solve(np.zeros(region.n_assets)).weights
@@ -200,6 +205,20 @@ def with_cone_multipliers(instance: Instance, weights: FloatArray, evidence: Evi
     )
 
 
+def _rule_solution(instance: Instance, started: float) -> Solution:
+    outcome = solve_rule(instance)
+    return Solution(
+        weights=outcome.weights,
+        metrics=measures.describe(outcome.weights, instance.problem),
+        solver=outcome.solver,
+        solve_time=time.perf_counter() - started,
+        optimality_gap=outcome.gap,
+        max_violation=max(instance.violation(outcome.weights), 0.0),
+        covariance=instance.covariance.kind if instance.uses_covariance else SAMPLE,
+        risk_contributions=risk_contributions(instance, outcome.weights),
+    )
+
+
 def solution_of(instance: Instance, answer: Answer, started: float) -> Solution:
     """Everything that is reported about an answer."""
     binding = binding_constraints(instance, answer.weights, answer.certificate, answer.evidence)
@@ -225,7 +244,9 @@ def check_solvable(instance: Instance) -> None:
     """
     if instance.objective not in RATIOS:
         return
-    best = minimise_linear(-instance.mean, instance.region, 1.0)
+    best = minimise_linear(-instance.gain, instance.region, instance.gain_costs)
+    if instance.objective == Objective.MAXIMIZE_DIVERSIFICATION:
+        return
     if best.value >= -1e-15 * instance.return_scale:
         ratio = instance.objective.value
         raise NoExcessReturnError(
