@@ -70,6 +70,9 @@ class Watcher:
         self._universe: dict[str, int] = {}
         self._prices: FloatArray = np.array([])
         self._rules = RuleBook([])
+        self._timed: list[tuple[int, TimeBasedRule]] = []
+        self._waiting: set[int] = set()
+        self._running: set[int] = set()
 
     def on_tick(self, quotes: Mapping[str, Quote]) -> None:
         """Take newest quotes in and act on them; errors of a backend wait for the next tick."""
@@ -100,18 +103,27 @@ class Watcher:
         positions = [portfolios.position_of(portfolio) for portfolio in active]
         self._book = Book(positions, symbols) if positions else None
         self._rules = RuleBook([watched.rules for watched in self._watched])
+        self._timed = [
+            (row, rule)
+            for row, watched in enumerate(self._watched)
+            for rule in watched.rules
+            if isinstance(rule, TimeBasedRule)
+        ]
+        self._waiting = {row for row, w in enumerate(self._watched) if w.pending is not None}
+        self._running = {row for row, w in enumerate(self._watched) if w.request_id is not None}
         self._state = state
 
     def _settle(self) -> None:
         """Take over the results of requests that have ended."""
-        running = {w.request_id: row for row, w in enumerate(self._watched) if w.request_id}
-        if not running or self._book is None:
+        if not self._running or self._book is None:
             return
+        running = {str(self._watched[row].request_id): row for row in self._running}
         ended = OptimizationRequest.objects.filter(request_id__in=running, status__in=TERMINAL)
         for request_id in ended.values_list("request_id", flat=True):
             row = running[request_id]
             watched = self._watched[row]
             watched.request_id = None
+            self._running.discard(row)
             watched.portfolio.refresh_from_db()
             self._book.replace(row, portfolios.position_of(watched.portfolio))
 
@@ -126,11 +138,10 @@ class Watcher:
         return fired
 
     def _due(self, now: float) -> Iterator[Fired]:
-        for row, watched in enumerate(self._watched):
-            for rule in watched.rules:
-                if isinstance(rule, TimeBasedRule) and now >= next_due(rule, watched.last_run):
-                    at = datetime.fromtimestamp(now, UTC).isoformat()
-                    yield Fired(row, rule, {"due_at": at})
+        for row, rule in self._timed:
+            if now >= next_due(rule, self._watched[row].last_run):
+                at = datetime.fromtimestamp(now, UTC).isoformat()
+                yield Fired(row, rule, {"due_at": at})
 
     def _news(self) -> Iterator[Fired]:
         for event in events.take_events():
@@ -148,24 +159,27 @@ class Watcher:
                 risk_breached.send(sender=Portfolio, portfolio=watched.portfolio, breach=one.detail)
             if watched.pending is None:
                 watched.pending = one
+                self._waiting.add(one.row)
         now = self._clock()
-        for watched in self._watched:
-            if watched.pending is None or watched.request_id is not None:
-                continue
-            if now - watched.last_run >= settings.OPTIMIZATION_INTERVAL:
-                self._submit(watched, watched.pending, now)
+        for row in sorted(self._waiting - self._running):
+            if now - self._watched[row].last_run >= settings.OPTIMIZATION_INTERVAL:
+                self._submit(row, now)
 
-    def _submit(self, watched: _Watched, fired: Fired, now: float) -> None:
+    def _submit(self, row: int, now: float) -> None:
+        """Ask for one optimisation; when the queue is full, again at the next tick."""
+        watched = self._watched[row]
+        assert watched.pending is not None  # noqa: S101 - only rows that wait come here
         try:
-            receipt = request_submit(_submission(watched.portfolio, fired))
+            receipt = request_submit(_submission(watched.portfolio, watched.pending))
         except QueueFullError:
             return
         except RequestError as error:
             logger.warning("%s: %s", watched.portfolio, error.message)
-            watched.pending, watched.last_run = None, now
-            return
+        else:
+            watched.request_id = receipt.request.request_id
+            self._running.add(row)
         watched.pending, watched.last_run = None, now
-        watched.request_id = receipt.request.request_id
+        self._waiting.discard(row)
 
 
 def _merge(known: _Watched | None, portfolio: Portfolio) -> _Watched:
