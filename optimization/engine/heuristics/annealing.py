@@ -30,8 +30,9 @@ def anneal(run: Run) -> None:
         first, second = rng.integers(0, count, (2, count))
         steps = (weights[first] - weights[second]) * rng.uniform(0.2, 1.2, (count, 1))
         exchanged = rng.random(count) < _EXCHANGES
-        steps[exchanged] = run.landscape.exchanges(rng, int(exchanged.sum()))
-        moved = run.evaluate(weights + steps)
+        points = weights + steps
+        points[exchanged] = run.landscape.exchanges(rng, weights[exchanged])
+        moved = run.evaluate(points)
         # Metropolis: accepted with probability exp(−rise / temperature).
         allowance = temperature * rng.standard_exponential(count)
         accepted = moved.costs <= costs + allowance

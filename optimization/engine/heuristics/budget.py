@@ -15,6 +15,11 @@ CALLERS_PARAMETERS = frozenset(
 
 _SEARCH_PARAMETERS = ("population", "iterations", "evaluations", "time_limit", "target_gap")
 
+DEFAULT_TIME_LIMIT = 60.0
+"""Seconds; far more than the default iterations take, so that those decide."""
+
+DEFAULT_TARGET_GAP = 1e-6
+
 
 class StoppedBy(StrEnum):
     """Why a search ended."""
@@ -43,8 +48,8 @@ class Budget:
     population: int
     iterations: int
     evaluations: int | None = None
-    time_limit: float = 20.0
-    target_gap: float = 1e-6
+    time_limit: float = DEFAULT_TIME_LIMIT
+    target_gap: float = DEFAULT_TARGET_GAP
 
     @classmethod
     def of(cls, parameters: Mapping[str, Any], *, population: int, iterations: int) -> "Budget":
@@ -61,8 +66,8 @@ class Budget:
             evaluations=None
             if evaluations is None
             else _whole(parameters, "evaluations", 1, 1, 10**12),
-            time_limit=_number(parameters, "time_limit", 20.0, 1e-3, 86_400.0),
-            target_gap=_number(parameters, "target_gap", 1e-6, 0.0, 1.0),
+            time_limit=_number(parameters, "time_limit", DEFAULT_TIME_LIMIT, 1e-3, 86_400.0),
+            target_gap=_number(parameters, "target_gap", DEFAULT_TARGET_GAP, 0.0, 1.0),
         )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from optimization.engine.measures import CostFunction, cost_function
+from optimization.engine.measures import CostFunction, cost_function, drag_function
 from optimization.engine.moments import Covariance
 from optimization.engine.problem import FloatArray, Objective, Problem
 
@@ -47,43 +47,68 @@ def _minimize_variance(_problem: Problem, covariance: Covariance) -> CostFunctio
 
 
 def _maximize_sharpe(problem: Problem, covariance: Covariance) -> CostFunction:
-    excess = problem.returns.mean(axis=0) - problem.period_risk_free_rate
-    variance = _variance(covariance)
-    return lambda W: -_ratio(W @ excess, np.sqrt(variance(W)))
+    excess, variance = _excess(problem), _variance(covariance)
+    return lambda W: -_ratio(excess(W), np.sqrt(variance(W)))
 
 
 def _maximize_return(problem: Problem, _covariance: Covariance) -> CostFunction:
-    risk_free = problem.period_risk_free_rate
-    excess = problem.returns.mean(axis=0) - risk_free
-    return lambda W: np.asarray(-(W @ excess) - risk_free)
+    risk_free, excess = problem.period_risk_free_rate, _excess(problem)
+    return lambda W: np.asarray(-excess(W) - risk_free)
+
+
+def _excess(problem: Problem) -> CostFunction:
+    """Mean return over the risk-free rate, net of what the portfolio costs."""
+    means = problem.returns.mean(axis=0) - problem.period_risk_free_rate
+    drag = drag_function(problem)
+    if drag is None:
+        return lambda W: np.asarray(W @ means)
+    return lambda W: np.asarray(W @ means - drag(W))
+
+
+def _outcomes(problem: Problem) -> CostFunction:
+    """Returns over the risk-free rate of every day, net of costs: (p, n) to (p, T)."""
+    days = np.ascontiguousarray((problem.returns - problem.period_risk_free_rate).T)
+    drag = drag_function(problem)
+    if drag is None:
+        return lambda W: np.asarray(W @ days)
+    return lambda W: np.asarray(W @ days - drag(W)[..., np.newaxis])
 
 
 def _maximize_sortino(problem: Problem, _covariance: Covariance) -> CostFunction:
-    excess_returns = problem.returns - problem.period_risk_free_rate
-    excess, days = excess_returns.mean(axis=0), np.ascontiguousarray(excess_returns.T)
+    excess, outcomes = _excess(problem), _outcomes(problem)
 
     def cost(W: FloatArray) -> FloatArray:
-        shortfall = W @ days
+        shortfall = outcomes(W)
         np.minimum(shortfall, 0.0, out=shortfall)
-        squared = np.einsum("...t,...t->...", shortfall, shortfall) / days.shape[1]
-        return -_ratio(W @ excess, np.sqrt(squared))
+        squared = np.einsum("...t,...t->...", shortfall, shortfall) / shortfall.shape[-1]
+        return -_ratio(excess(W), np.sqrt(squared))
+
+    return cost
+
+
+def _maximize_omega(problem: Problem, _covariance: Covariance) -> CostFunction:
+    outcomes = _outcomes(problem)
+
+    def cost(W: FloatArray) -> FloatArray:
+        above = outcomes(W)
+        total = above.sum(axis=-1)
+        losses = -np.minimum(above, 0.0, out=above).sum(axis=-1)
+        return -_ratio(total + losses, losses)
 
     return cost
 
 
 def _minimize_cvar(problem: Problem, _covariance: Covariance) -> CostFunction:
-    risk_free, observations = problem.period_risk_free_rate, problem.n_observations
-    weight = problem.constraints.cvar_confidence * observations
+    risk_free, outcomes = problem.period_risk_free_rate, _outcomes(problem)
+    weight = problem.constraints.cvar_confidence * problem.n_observations
     whole = int(np.floor(weight + 1e-9))
-    if whole == 0 or whole >= observations:
+    if whole == 0 or whole >= problem.n_observations:
         return cost_function(problem)
-    # Cash earns r_f on the bad days too: r_f + (R − r_f) w.
-    days = np.ascontiguousarray((problem.returns - risk_free).T)
 
     def cost(W: FloatArray) -> FloatArray:
-        outcomes = W @ days
-        outcomes.partition(whole, axis=-1)
-        total = outcomes[..., :whole].sum(axis=-1) + (weight - whole) * outcomes[..., whole]
+        worst = outcomes(W)
+        worst.partition(whole, axis=-1)
+        total = worst[..., :whole].sum(axis=-1) + (weight - whole) * worst[..., whole]
         return np.asarray(-total / weight - risk_free)
 
     return cost
@@ -99,5 +124,6 @@ _PRECOMPUTED: Mapping[Objective, Callable[[Problem, Covariance], CostFunction]] 
     Objective.MINIMIZE_VARIANCE: _minimize_variance,
     Objective.MAXIMIZE_RETURN: _maximize_return,
     Objective.MINIMIZE_CVAR: _minimize_cvar,
+    Objective.MAXIMIZE_OMEGA: _maximize_omega,
     Objective.MAXIMIZE_SORTINO: _maximize_sortino,
 }

@@ -57,7 +57,7 @@ def evolve(run: Run) -> None:
         scales, rates = history.draw(rng, count)
         children = _cross(rng, weights, replaced, _guides(rng, costs), (scales, rates))
         mutants = rng.random(count) < _MUTATION
-        children[mutants] = weights[mutants] + run.landscape.exchanges(rng, int(mutants.sum()))
+        children[mutants] = run.landscape.exchanges(rng, weights[mutants])
         born = run.evaluate(children)
         gains = np.where(np.isinf(costs) & np.isinf(born.costs), 0.0, costs - born.costs)
         better = gains > 0

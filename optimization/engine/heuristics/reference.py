@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from optimization.engine.errors import (
-    InfeasibleProblemError,
     MethodUnavailableError,
     SolverFailureError,
     UnboundedProblemError,
     UnsupportedProblemError,
 )
-from optimization.engine.measures import CostFunction
-from optimization.engine.problem import FloatArray, Method, Problem
+from optimization.engine.heuristics.costs import fast_cost_function
+from optimization.engine.moments import Covariance
+from optimization.engine.problem import FloatArray, Group, Method, Problem
 from optimization.engine.registry import solve
 
 
@@ -33,53 +33,50 @@ class Reference:
     exact: bool = False
 
 
-def reference_of(problem: Problem, cost: CostFunction, covariance: object) -> Reference:
+def reference_of(problem: Problem, covariance: Covariance, budget_low: float) -> Reference:
     """Solve the problem exactly; where it is not convex, solve the convex problem around it.
 
     Args:
         problem: What is searched.
-        cost: Its cost function.
-        covariance: The requested estimator, as in the request's parameters.
+        covariance: The estimate in use.
+        budget_low: Smallest sum of the weights of any portfolio that may be held.
 
     Raises:
         InfeasibleProblemError: Even the convex problem has no portfolio, or a ratio no maximum.
     """
-    relaxed = relax(problem)
-    parameters = {} if covariance is None else {"covariance": covariance}
+    relaxed = relax(problem, budget_low)
+    parameters = {"covariance": covariance.kind}
     try:
         solution = solve(relaxed, method=Method.MEAN_VARIANCE, parameters=parameters)
-    except InfeasibleProblemError:
-        raise
     except (UnsupportedProblemError, MethodUnavailableError, UnboundedProblemError) as error:
         return Reference(None, None, f"no bound: {error.message}")
     except SolverFailureError as error:
         return Reference(None, None, f"no bound: the exact solver failed ({error.message})")
-    gap = solution.optimality_gap
-    value = float(cost(solution.weights))
+    gap, exact = solution.optimality_gap, relaxed is problem
+    value = float(fast_cost_function(relaxed, covariance)(solution.weights))
     if gap is None or not np.isfinite(gap) or not np.isfinite(value):
         return Reference(None, solution.weights, "no bound: the exact answer has no certificate")
-    exact = relaxed is problem
-    return Reference(
-        bound=value - gap * abs(value),
-        weights=solution.weights,
-        basis=_EXACT if exact else _RELAXED,
-        exact=exact,
-    )
+    basis = _EXACT if exact else _RELAXED
+    return Reference(value - gap * abs(value), solution.weights, basis, exact)
 
 
 _EXACT = "exact optimum of the same problem by mean_variance"
 _RELAXED = (
-    "exact optimum without the limits that only a search can treat, so the true gap is smaller"
+    "exact optimum by mean_variance without the limits that only a search can treat: the distance"
+    " to the true optimum is smaller"
 )
 
 
-def relax(problem: Problem) -> Problem:
-    """The problem without what is not convex; the problem itself when all of it is convex."""
+def relax(problem: Problem, budget_low: float) -> Problem:
+    """The problem without what is not convex; the problem itself when all of it is convex.
+
+    Whole shares leave cash, so the weights then sum to at least ``budget_low``.
+    """
     constraints = problem.constraints
     relaxed = replace(
         constraints, max_assets=None, min_position=None, lot_size=None, fixed_fee=None
     )
     if constraints.lot_size is not None:
-        # Whole shares leave cash, also where the weights are asked to sum to one.
-        relaxed = replace(relaxed, sum_to_one=False)
+        invested = Group(name="invested", symbols=problem.symbols, min_weight=budget_low)
+        relaxed = replace(relaxed, sum_to_one=False, groups=(invested,))
     return problem if relaxed == constraints else replace(problem, constraints=relaxed)

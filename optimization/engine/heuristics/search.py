@@ -8,6 +8,7 @@ import numpy as np
 
 from optimization.engine.heuristics.budget import Budget, StoppedBy
 from optimization.engine.heuristics.landscape import Landscape, Population
+from optimization.engine.heuristics.reference import Reference
 from optimization.engine.problem import FloatArray, Progress
 from optimization.engine.registry import SolveContext
 
@@ -35,7 +36,7 @@ class Run:
         landscape: What is searched.
         context: Randomness and where to report.
         budget: When to stop.
-        bound: Certified lower bound on the cost, or None.
+        reference: The exact optimum that the search is measured against.
         started: ``perf_counter()`` when the solver was called.
     """
 
@@ -45,13 +46,14 @@ class Run:
         context: SolveContext,
         budget: Budget,
         *,
-        bound: float | None,
+        reference: Reference,
         started: float,
     ) -> None:
         self.landscape = landscape
         self.rng = context.rng
         self.budget = budget
-        self.bound = bound
+        self.reference = reference
+        self.bound = reference.bound
         self.iterations = 0
         self.evaluations = 0
         self.stopped_by: StoppedBy | None = None
@@ -74,8 +76,15 @@ class Run:
         return relative_gap(self.best.cost, self.bound)
 
     def start(self) -> Population:
-        """A first population, spread over the feasible set."""
-        return self.evaluate(self.landscape.sample(self.rng, self.budget.population))
+        """A first population, spread over the feasible set.
+
+        One of it is the exact optimum without the limits that only a search can treat, if there
+        are any; a convex problem is searched from scratch.
+        """
+        points = self.landscape.sample(self.rng, self.budget.population)
+        if self.reference.weights is not None and not self.reference.exact:
+            points[1] = self.reference.weights
+        return self.evaluate(points)
 
     def evaluate(self, points: FloatArray) -> Population:
         """The nearest feasible portfolios to ``points``, shape (p, n), and their costs."""

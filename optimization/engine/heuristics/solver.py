@@ -7,21 +7,24 @@ from time import perf_counter
 import numpy as np
 
 from optimization.engine.errors import UnsupportedProblemError
-from optimization.engine.feasible import FeasibleSet
 from optimization.engine.heuristics.annealing import anneal
 from optimization.engine.heuristics.budget import Budget
 from optimization.engine.heuristics.costs import fast_cost_function
 from optimization.engine.heuristics.genetic import evolve
+from optimization.engine.heuristics.holdings import Holdings
 from optimization.engine.heuristics.landscape import Landscape, in_metric
-from optimization.engine.heuristics.reference import Reference, reference_of
+from optimization.engine.heuristics.reference import reference_of
 from optimization.engine.heuristics.search import Move, Run
 from optimization.engine.heuristics.swarm import swarm
-from optimization.engine.measures import cost_function, describe
+from optimization.engine.measures import HELD, cost_function, describe
 from optimization.engine.moments import SAMPLE, Covariance, estimate_covariance
 from optimization.engine.problem import FloatArray, Objective, Problem, Progress, Solution
 from optimization.engine.registry import SolveContext
 
-_TREATED: frozenset[str] = frozenset()
+_TREATED = frozenset(
+    f"constraints.{name}"
+    for name in ("max_assets", "min_position", "transaction_costs", "lot_size", "fixed_fee")
+)
 """Constraints besides bounds and budget that the search treats."""
 
 _BY_MOMENTS = frozenset(
@@ -86,14 +89,14 @@ def _solve(problem: Problem, context: SolveContext, strategy: Strategy) -> Solut
     started = perf_counter()
     budget = _budget(problem, context, strategy)
     _refuse_untreated(problem)
-    feasible = FeasibleSet.of(problem)
-    landscape = Landscape(problem.objective, feasible, cost_function(problem))
+    holdings = Holdings.of(problem)
+    landscape = Landscape(problem.objective, holdings, cost_function(problem))
     _report_centre(landscape, context, started)
     requested = context.parameters.get("covariance")
     covariance = estimate_covariance(problem.returns, requested)
     landscape = replace(landscape, cost=fast_cost_function(problem, covariance))
-    reference = reference_of(problem, landscape.cost, requested)
-    run = Run(landscape, context, budget, bound=reference.bound, started=started)
+    reference = reference_of(problem, covariance, holdings.feasible.budget_low)
+    run = Run(landscape, context, budget, reference=reference, started=started)
     strategy.move(run)
     weights = run.best.weights
     return Solution(
@@ -102,10 +105,10 @@ def _solve(problem: Problem, context: SolveContext, strategy: Strategy) -> Solut
         solver=strategy.name,
         solve_time=perf_counter() - started,
         optimality_gap=run.gap,
-        max_violation=feasible.violation(weights),
+        max_violation=holdings.violation(weights),
         covariance=covariance.kind if problem.objective in _COVARIANCE_OBJECTIVES else SAMPLE,
         risk_contributions=_risk_contributions(weights, covariance),
-        diagnostics=_diagnostics(run, reference, context),
+        diagnostics=_diagnostics(run, problem, context),
     )
 
 
@@ -113,7 +116,8 @@ def _budget(problem: Problem, context: SolveContext, strategy: Strategy) -> Budg
     """Enough evaluations for the precision promised, in less than the time promised."""
     n = problem.n_assets
     by_moments = problem.objective in _BY_MOMENTS
-    evaluations = strategy.effort * min(max(6000, (1200 if by_moments else 500) * n), 120_000)
+    enough = min((1200 if by_moments else 500) * n, 60_000, 12_000_000 / n)
+    evaluations = strategy.effort * max(6000, enough)
     population = strategy.population(n)
     return Budget.of(
         context.parameters, population=population, iterations=int(evaluations / population)
@@ -153,15 +157,24 @@ def _risk_contributions(weights: FloatArray, covariance: Covariance) -> FloatArr
     return np.asarray(weights * covariance.times(weights) / variance)
 
 
-def _diagnostics(run: Run, reference: Reference, context: SolveContext) -> dict[str, object]:
-    objective = run.landscape.objective
-    seed = context.parameters.get("seed")
-    return {
+def _diagnostics(run: Run, problem: Problem, context: SolveContext) -> dict[str, object]:
+    reference, weights = run.reference, run.best.weights
+    seed, constraints = context.parameters.get("seed"), problem.constraints
+    facts: dict[str, object] = {
         "evaluations": run.evaluations,
         "iterations": run.iterations,
         "population": run.budget.population,
         "stopped_by": None if run.stopped_by is None else run.stopped_by.value,
         "gap_basis": reference.basis,
-        "reference": None if reference.bound is None else in_metric(objective, reference.bound),
-        **({} if seed is None else {"seed": seed}),
+        "reference": None
+        if reference.bound is None
+        else in_metric(problem.objective, reference.bound),
+        "positions": int((np.abs(weights) > HELD).sum()),
     }
+    if seed is not None:
+        facts["seed"] = seed
+    if constraints.lot_size is not None and run.landscape.holdings.lots is not None:
+        counts = np.rint(weights / run.landscape.holdings.lots) * constraints.lot_size
+        facts["shares"] = dict(zip(problem.symbols, counts.tolist(), strict=True))
+        facts["cash"] = (constraints.capital or 0.0) * (1.0 - float(weights.sum()))
+    return facts

@@ -30,8 +30,7 @@ def swarm(run: Run) -> None:
         )
         points = weights + velocity
         scattered = rng.random(len(points)) < _SCATTER
-        steps = run.landscape.exchanges(rng, int(scattered.sum()))
-        points[scattered] = own[scattered] + steps
+        points[scattered] = run.landscape.exchanges(rng, own[scattered])
         moved = run.evaluate(points)
         velocity, weights = moved.weights - weights, moved.weights
         better = moved.costs < own_costs
