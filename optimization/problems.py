@@ -61,12 +61,14 @@ def build_problem(request: OptimizationRequest) -> MarketProblem:
     if live is not None:
         returns = np.vstack([returns, live.returns])
         quoted_at = live.quoted_at
+    constraints = constraints_from_document(request.constraints)
     problem = Problem(
         returns=returns,
         symbols=symbols,
         objective=Objective(request.objective),
-        constraints=constraints_from_document(request.constraints),
+        constraints=constraints,
         risk_free_rate=parameters.risk_free_rate,
+        prices=None if constraints.lot_size is None else window.last_closes,
     )
     return MarketProblem(problem, window, live is not None, quoted_at)
 
