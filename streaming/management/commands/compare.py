@@ -1,0 +1,150 @@
+"""``manage.py compare SYMBOL…``: every method on one problem, side by side."""
+
+import json
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from rich.progress import Progress
+from rich.table import Table
+
+from optimization.command_line import console
+from optimization.engine.problem import Method
+from optimization.engine.registry import available_methods
+from optimization.errors import RequestError
+from optimization.local_runs import LocalRequest, run_locally
+from optimization.presentation import NO_VALUE, percent, seconds
+from streaming.command_line import add_problem_arguments, stated_problem
+
+Outcome = dict[str, Any]
+"""``method`` with either the worker's ``result`` or the ``error``."""
+
+
+class Command(BaseCommand):
+    """Solve one problem by every method that can."""
+
+    help = (
+        "Solve one problem by every available method and show the results side by side."
+        " Exit code 1: no method found a result; 2: wrong arguments."
+    )
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare the problem, the methods and the plot."""
+        add_problem_arguments(parser)
+        parser.add_argument(
+            "--methods",
+            nargs="+",
+            choices=[method.value for method in Method],
+            help="only these (default: every available one)",
+        )
+        parser.add_argument("--plot", type=Path, metavar="FILE.png", help="draw the weights")
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        """Solve by one method after the other and print."""
+        plot = _plotter() if options["plot"] else None
+        methods = [Method(name) for name in options["methods"] or available_methods()]
+        outcomes = self._solve(methods, options)
+        if options["json"]:
+            self.stdout.write(json.dumps(outcomes, allow_nan=False))
+        else:
+            self._print(outcomes, options["symbols"])
+        solved = [outcome for outcome in outcomes if "result" in outcome]
+        if not solved:
+            raise CommandError("no method found a result")
+        if plot is not None:
+            _draw(plot, solved, options["plot"])
+            self.stderr.write(f"Wrote {options['plot']}")
+
+    def _solve(self, methods: list[Method], options: dict[str, Any]) -> list[Outcome]:
+        outcomes = []
+        with Progress(console=console(self.stderr), transient=True) as progress:
+            task = progress.add_task("Comparing", total=len(methods))
+            for method in methods:
+                progress.update(task, description=f"{method}")
+                outcomes.append(_outcome(stated_problem(options, method)))
+                progress.advance(task)
+        return outcomes
+
+    def _print(self, outcomes: list[Outcome], symbols: list[str]) -> None:
+        table = Table(title="Methods side by side", title_justify="left")
+        table.add_column("")
+        for outcome in outcomes:
+            table.add_column(outcome["method"], justify="right")
+        shown = symbols if len(symbols) <= 12 else _heaviest(outcomes, 12)
+        for symbol in shown:
+            table.add_row(symbol, *(_weight(outcome, symbol) for outcome in outcomes))
+        table.add_section()
+        for name in ("expected_return", "expected_volatility", "sharpe_ratio", "cvar"):
+            table.add_row(name, *(_metric(outcome, name) for outcome in outcomes))
+        table.add_section()
+        table.add_row("certified gap", *(_gap(outcome) for outcome in outcomes))
+        table.add_row("solve time", *(_time(outcome) for outcome in outcomes))
+        out = console(self.stdout)
+        out.print(table)
+        for outcome in outcomes:
+            if "error" in outcome:
+                out.print(f"{outcome['method']}: {outcome['error']['detail']}")
+
+
+def _outcome(problem: LocalRequest) -> Outcome:
+    try:
+        run = run_locally(problem.row())
+    except RequestError as error:
+        detail = {"code": error.code, "detail": error.message, "fields": list(error.fields)}
+        return {"method": problem.method.value, "error": detail}
+    return {"method": problem.method.value, "result": run.document()}
+
+
+def _heaviest(outcomes: list[Outcome], count: int) -> list[str]:
+    largest: dict[str, float] = {}
+    for outcome in outcomes:
+        for symbol, weight in outcome.get("result", {}).get("weights", {}).items():
+            largest[symbol] = max(largest.get(symbol, 0.0), abs(weight))
+    return sorted(largest, key=lambda symbol: -largest[symbol])[:count]
+
+
+def _weight(outcome: Outcome, symbol: str) -> str:
+    return percent(outcome.get("result", {}).get("weights", {}).get(symbol))
+
+
+def _metric(outcome: Outcome, name: str) -> str:
+    value = outcome.get("result", {}).get("metrics", {}).get(name)
+    if value is None:
+        return NO_VALUE
+    return f"{value:.3f}" if name.endswith("ratio") else percent(value)
+
+
+def _gap(outcome: Outcome) -> str:
+    gap = outcome.get("result", {}).get("metadata", {}).get("optimality_gap")
+    return NO_VALUE if gap is None else f"{gap * 100:.4f} %"
+
+
+def _time(outcome: Outcome) -> str:
+    return seconds(outcome.get("result", {}).get("metadata", {}).get("solve_time"))
+
+
+def _plotter() -> Any:
+    """matplotlib, drawing without a display."""
+    try:
+        figure = import_module("matplotlib.figure")
+    except ImportError as error:
+        raise CommandError("--plot needs matplotlib; run: pip install matplotlib") from error
+    return figure.Figure
+
+
+def _draw(figure_class: Any, outcomes: list[Outcome], path: Path) -> None:
+    """Grouped bars of the weights, one colour per method."""
+    symbols = _heaviest(outcomes, 20)
+    figure = figure_class(figsize=(max(6.0, 0.7 * len(symbols) + 3.0), 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    width = 0.8 / len(outcomes)
+    for number, outcome in enumerate(outcomes):
+        places = [index + number * width for index in range(len(symbols))]
+        heights = [100 * outcome["result"]["weights"].get(symbol, 0.0) for symbol in symbols]
+        axes.bar(places, heights, width, label=outcome["method"])
+    axes.set_xticks([index + 0.4 - width / 2 for index in range(len(symbols))], symbols)
+    axes.set_ylabel("Weight (%)")
+    axes.legend()
+    figure.savefig(path, dpi=150)
