@@ -43,8 +43,6 @@ django.setup()
 def _stop() -> None:
     _VALKEY.terminate()
     _VALKEY.wait()
-    assert _VALKEY.stdout is not None
-    _VALKEY.stdout.close()
     shutil.rmtree(_FOLDER, ignore_errors=True)
 
 

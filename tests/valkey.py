@@ -2,8 +2,11 @@
 
 import shutil
 import subprocess
+from collections import deque
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Thread
+from typing import IO
 
 
 def valkey_binary() -> Path:
@@ -31,5 +34,12 @@ def start_valkey(folder: Path) -> subprocess.Popen[bytes]:
     assert server.stdout is not None
     for line in server.stdout:
         if b"eady to accept connections" in line:
+            # Nobody reads on: a full pipe would stop the server in the middle of a line.
+            Thread(target=_drain, args=(server.stdout,), daemon=True).start()
             return server
     raise RuntimeError(f"Valkey ended at once with code {server.wait()}")
+
+
+def _drain(lines: IO[bytes]) -> None:
+    with lines:
+        deque(lines, maxlen=0)
