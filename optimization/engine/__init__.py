@@ -1,6 +1,7 @@
 """Portfolio numerics without a framework: problems in, certified solutions out."""
 
 from optimization.engine.errors import EngineError
+from optimization.engine.frontier import FrontierPoint, efficient_frontier
 from optimization.engine.problem import (
     AssetBounds,
     BindingConstraint,
@@ -13,18 +14,22 @@ from optimization.engine.problem import (
     Solution,
 )
 from optimization.engine.registry import available_methods, solve
+from optimization.engine.session import Session
 
 __all__ = [
     "AssetBounds",
     "BindingConstraint",
     "Constraints",
     "EngineError",
+    "FrontierPoint",
     "Group",
     "Method",
     "Objective",
     "Problem",
     "Progress",
+    "Session",
     "Solution",
     "available_methods",
+    "efficient_frontier",
     "solve",
 ]

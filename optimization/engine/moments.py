@@ -1,6 +1,6 @@
 """Means and covariances of returns, kept in factored form so that Σ need not be formed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -110,3 +110,75 @@ def estimate_covariance(returns: FloatArray, requested: object = None) -> Covari
     if requested == LEDOIT_WOLF or observations < 2 * assets:
         return ledoit_wolf(returns)
     return sample_covariance(returns)
+
+
+@dataclass(frozen=True)
+class DenseCovariance(Covariance):
+    """A covariance that is held as the matrix itself.
+
+    Attributes:
+        matrix: Σ, shape (n, n).
+    """
+
+    matrix: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))
+
+    @property
+    def n_assets(self) -> int:
+        """Number of assets n."""
+        return len(self.matrix)
+
+    @cached_property
+    def dense(self) -> FloatArray:
+        """Σ, shape (n, n)."""
+        return self.matrix
+
+    @cached_property
+    def variances(self) -> FloatArray:
+        """Diagonal of Σ, shape (n,)."""
+        return np.maximum(np.diagonal(self.matrix), 0.0)
+
+    def times(self, weights: FloatArray) -> FloatArray:
+        """Σw, shape (n,)."""
+        return np.asarray(self.matrix @ weights)
+
+    def variance(self, weights: FloatArray) -> float:
+        """w'Σw."""
+        return max(float(weights @ self.matrix @ weights), 0.0)
+
+    def block(self, assets: npt.NDArray[np.intp]) -> FloatArray:
+        """Rows and columns of Σ for some assets, given by index."""
+        return self.matrix[np.ix_(assets, assets)]
+
+
+class RollingMoments:
+    """Mean and sample covariance of a window that moves one row at a time.
+
+    Args:
+        returns: The first window, shape (T, n).
+    """
+
+    def __init__(self, returns: FloatArray) -> None:
+        self._count = len(returns)
+        self._shift = returns.mean(axis=0)
+        # Sums of what is over the first window's mean: small numbers cancel little.
+        shifted = returns - self._shift
+        self._total = shifted.sum(axis=0)
+        self._squares = shifted.T @ shifted
+
+    @property
+    def mean(self) -> FloatArray:
+        """Mean return, shape (n,)."""
+        return np.asarray(self._shift + self._total / self._count)
+
+    def replace_row(self, gone: FloatArray, come: FloatArray) -> None:
+        """Update by the row that leaves the window and the one that enters it."""
+        gone, come = gone - self._shift, come - self._shift
+        self._total += come - gone
+        # cc' − gg' in one product of rank two.
+        self._squares += np.column_stack([come, -gone]) @ np.vstack([come, gone])
+
+    def covariance(self) -> Covariance:
+        """Sample covariance with the divisor T − 1."""
+        drift = self._total / np.sqrt(self._count)
+        matrix = (self._squares - np.outer(drift, drift)) / (self._count - 1)
+        return DenseCovariance(np.zeros((0, len(matrix))), matrix=matrix)

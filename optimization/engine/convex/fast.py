@@ -28,6 +28,13 @@ class Warm:
     tangency: Tangency | None = None
     tail: TailSets | None = None
 
+    def moved(self) -> "Warm":
+        """The same after the window has moved by one row."""
+        if self.tail is None:
+            return self
+        periods = np.append(self.tail.periods[1:], True)
+        return replace(self, tail=replace(self.tail, periods=periods))
+
 
 @dataclass(frozen=True)
 class FastOutcome:

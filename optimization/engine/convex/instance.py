@@ -120,6 +120,10 @@ class Instance:
             worst = max(worst, year * (deviation - limit))
         return worst
 
+    def under(self, problem: Problem) -> "Instance":
+        """The same returns under another problem's constraints and objective."""
+        return replace(self, problem=problem, region=region_of(problem, self.mean))
+
     def with_region(self, region: Region) -> "Instance":
         """The same numbers under other polyhedral constraints."""
         return replace(self, region=region)
@@ -131,13 +135,20 @@ def instance_of(problem: Problem, requested_covariance: object = None) -> Instan
     Raises:
         InvalidProblemError: ``requested_covariance`` is no known estimator.
     """
+    return instance_with(problem, estimate_covariance(problem.returns, requested_covariance))
+
+
+def instance_with(
+    problem: Problem, covariance: Covariance, mean_return: FloatArray | None = None
+) -> Instance:
+    """The numbers of a problem whose covariance, and perhaps mean, are known already."""
     risk_free = problem.period_risk_free_rate
     excess = problem.returns - risk_free if risk_free else problem.returns
-    mean = excess.mean(axis=0)
+    mean = excess.mean(axis=0) if mean_return is None else mean_return - risk_free
     return Instance(
         problem=problem,
         excess=excess,
         mean=mean,
-        covariance=estimate_covariance(problem.returns, requested_covariance),
+        covariance=covariance,
         region=region_of(problem, mean),
     )

@@ -61,16 +61,27 @@ def solve_convex(problem: Problem, context: SolveContext) -> Solution:
         )
     check_bounds(problem)
     instance = instance_of(problem, context.parameters.get("covariance"))
-    if is_rule(problem.objective):
-        return _rule_solution(instance, started)
+    solution, _ = solve_and_report(instance)
+    return replace(solution, solve_time=time.perf_counter() - started)
+
+
+def solve_and_report(instance: Instance, warm: Warm = COLD) -> tuple[Solution, Warm]:
+    """Solve an instance, perhaps from what the last of its kind left behind.
+
+    Raises:
+        EngineError: See ``optimization.engine.errors``.
+    """
+    started = time.perf_counter()
+    if is_rule(instance.objective):
+        return _rule_solution(instance, started), COLD
     try:
         check_solvable(instance)
-        answer, _ = solve_instance(instance)
+        answer, warm = solve_instance(instance, warm)
     except NoExcessReturnError:
         raise
     except InfeasibleProblemError as error:
         raise conflict_error(instance) from error
-    return solution_of(instance, answer, started)
+    return solution_of(instance, answer, started), warm
 
 
 def solve_instance(instance: Instance, warm: Warm = COLD) -> tuple["Answer", Warm]:

@@ -1,0 +1,117 @@
+"""A portfolio problem that is solved again whenever a new row of returns comes in."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from optimization.engine.errors import InvalidProblemError
+from optimization.engine.feasible import check_bounds
+from optimization.engine.moments import RollingMoments, estimate_covariance
+from optimization.engine.problem import FloatArray, Problem, Solution
+
+REFRESH = 512
+"""Rows after which the moments are computed afresh, so that rounding cannot add up."""
+
+DENSE = 1000
+"""Up to this many assets Σ itself is updated; beyond, its factor costs less."""
+
+
+class Session:
+    """Solves one problem over a window that moves one row at a time.
+
+    The mean and the covariance are updated by the row that comes and the row that goes, and every
+    solution starts from what held the last one: its assets, its periods, its tilt. The answers
+    carry the same certificates as those of :func:`optimization.engine.solve`.
+
+    Args:
+        problem: The problem over the first window; method mean_variance.
+        parameters: As for :func:`optimization.engine.solve`: ``covariance``.
+
+    Raises:
+        EngineError: See ``optimization.engine.errors``.
+    """
+
+    def __init__(self, problem: Problem, parameters: Mapping[str, Any] | None = None) -> None:
+        check_bounds(problem)
+        # DAQP and HiGHS come with the first session, not with the engine.
+        self._solver = import_module("optimization.engine.convex.solver")
+        self._instances = import_module("optimization.engine.convex.instance")
+        self._covariance = (parameters or {}).get("covariance")
+        self._length = problem.n_observations
+        self._buffer = np.empty((2 * self._length, problem.n_assets))
+        self._buffer[: self._length] = problem.returns
+        self._first = 0
+        self._problem = replace(problem, returns=self._window())
+        self._moments: RollingMoments | None = None
+        self._rows_since_refresh = 0
+        self._warm = self._solver.COLD
+
+    @property
+    def problem(self) -> Problem:
+        """The problem over the current window."""
+        return self._problem
+
+    def append(self, row: FloatArray) -> None:
+        """Move the window by one row: the newest returns come in, the oldest go.
+
+        Args:
+            row: Simple returns of one period, shape (n,).
+
+        Raises:
+            InvalidProblemError: The row has the wrong shape or holds a missing value.
+        """
+        row = np.asarray(row, dtype=np.float64)
+        if row.shape != (self._problem.n_assets,) or not np.isfinite(row).all():
+            raise InvalidProblemError(
+                f"a new row of returns needs {self._problem.n_assets} finite numbers", ["returns"]
+            )
+        if self._first == self._length:
+            self._buffer[: self._length] = self._buffer[self._length :]
+            self._first = 0
+        gone = self._buffer[self._first].copy()
+        self._buffer[self._first + self._length] = row
+        self._first += 1
+        self._rows_since_refresh += 1
+        if self._moments is not None:
+            self._moments.replace_row(gone, row)
+        self._warm = self._warm.moved()
+        self._problem = replace(self._problem, returns=self._window())
+
+    def solve(self) -> Solution:
+        """Solve over the current window.
+
+        Raises:
+            EngineError: See ``optimization.engine.errors``.
+        """
+        instance = self._instance()
+        solution: Solution
+        solution, self._warm = self._solver.solve_and_report(instance, self._warm)
+        return solution
+
+    def update(self, row: FloatArray) -> Solution:
+        """Append a row and solve.
+
+        Raises:
+            EngineError: See ``optimization.engine.errors``.
+        """
+        self.append(row)
+        return self.solve()
+
+    def _window(self) -> FloatArray:
+        return self._buffer[self._first : self._first + self._length]
+
+    def _instance(self) -> Any:
+        problem, n = self._problem, self._problem.n_assets
+        rolls = self._covariance in (None, "sample") and 2 * n <= self._length and n <= DENSE
+        if not rolls:
+            covariance = estimate_covariance(problem.returns, self._covariance)
+            return self._instances.instance_with(problem, covariance)
+        if self._moments is None or self._rows_since_refresh >= REFRESH:
+            self._moments = RollingMoments(problem.returns)
+            self._rows_since_refresh = 0
+        return self._instances.instance_with(
+            problem, self._moments.covariance(), self._moments.mean
+        )

@@ -1,0 +1,75 @@
+"""A session's answers are those of solving each window from nothing."""
+
+import numpy as np
+import pytest
+
+from optimization.engine import Objective, Problem, Session, solve
+from optimization.engine.errors import InvalidProblemError
+from optimization.engine.session import REFRESH
+
+WARM = (
+    Objective.MAXIMIZE_SHARPE,
+    Objective.MINIMIZE_VARIANCE,
+    Objective.MAXIMIZE_RETURN,
+    Objective.MINIMIZE_CVAR,
+    Objective.MAXIMIZE_SORTINO,
+    Objective.MAXIMIZE_UTILITY,
+    Objective.MAXIMIZE_DIVERSIFICATION,
+    Objective.RISK_PARITY,
+)
+
+
+def window(sp500, start: int, periods: int, template: Problem) -> Problem:
+    return Problem(
+        returns=sp500.iloc[start : start + periods, : template.n_assets].to_numpy(),
+        symbols=template.symbols,
+        objective=template.objective,
+        constraints=template.constraints,
+        risk_free_rate=template.risk_free_rate,
+    )
+
+
+@pytest.mark.parametrize("objective", WARM)
+@pytest.mark.parametrize("constraints", [{}, {"sum_to_one": False}, {"long_only": False}])
+def test_every_row_gives_the_answer_of_a_fresh_solve(sp500, make_problem, objective, constraints):
+    bounds = {} if objective == Objective.RISK_PARITY else {"max_weight": 0.4}
+    template = make_problem(10, 252, objective, risk_free_rate=0.01, **bounds, **constraints)
+    session = Session(window(sp500, 1000, 252, template))
+    session.solve()
+    for step in range(1, 8):
+        warm = session.update(sp500.iloc[1252 + step - 1, :10].to_numpy())
+        cold = solve(window(sp500, 1000 + step, 252, template))
+        assert warm.weights == pytest.approx(cold.weights, abs=1e-8)
+        for name, figure in cold.metrics.items():  # a ratio without risk is None in both
+            assert warm.metrics[name] == (figure and pytest.approx(figure, rel=1e-7))
+        assert warm.optimality_gap <= 1e-8
+        assert warm.max_violation <= 1e-9
+
+
+def test_a_window_may_move_further_than_its_own_length(sp500, make_problem):
+    template = make_problem(3, 30, Objective.MINIMIZE_VARIANCE)
+    session = Session(window(sp500, 0, 30, template))
+    for step in range(2 * REFRESH):
+        session.append(sp500.iloc[30 + step, :3].to_numpy())
+        if step % 100 == 0:
+            session.solve()
+    assert session.problem.returns == pytest.approx(
+        sp500.iloc[2 * REFRESH : 2 * REFRESH + 30, :3].to_numpy(), abs=0
+    )
+    fresh = solve(window(sp500, 2 * REFRESH, 30, template))
+    assert session.solve().weights == pytest.approx(fresh.weights, abs=1e-10)
+
+
+def test_a_short_window_still_shrinks_the_covariance(make_problem, sp500):
+    template = make_problem(20, 30, Objective.MINIMIZE_VARIANCE)
+    session = Session(template)
+    assert session.update(sp500.iloc[0].to_numpy()).covariance == "ledoit_wolf"
+
+
+@pytest.mark.parametrize("row", [np.zeros(3), np.array([0.1, np.nan]), np.array([np.inf, 0])])
+def test_a_bad_row_is_refused_and_the_window_stays(make_problem, row):
+    session = Session(make_problem(2, 30))
+    before = session.problem.returns.copy()
+    with pytest.raises(InvalidProblemError, match="2 finite numbers"):
+        session.append(row)
+    assert (session.problem.returns == before).all()
