@@ -14,6 +14,18 @@ Frame = dict[str, Any]
 TECH = ["AAPL", "GOOGL", "MSFT", "AMZN", "META"]
 BANKS = ["JPM", "BAC", "AAPL", "XOM", "PG"]
 
+TWENTY = [
+    *("AAPL", "AMD", "BAC", "BBY", "CVX", "GE", "HD", "JNJ", "JPM", "KO"),
+    *("LLY", "MRK", "MSFT", "PEP", "PFE", "PG", "RRC", "UNH", "WMT", "XOM"),
+]
+
+
+def long_run(seconds: float) -> Frame:
+    """A request that keeps a worker busy for so long: its search never meets its bound."""
+    parameters = {"iterations": 1_000_000, "time_limit": seconds, "target_gap": 0.0}
+    return request(symbols=TWENTY, method="simulated_annealing", parameters=parameters)
+
+
 ENDINGS = {"optimization_result", "optimization_cancelled"}
 
 

@@ -2,31 +2,43 @@
 
 import asyncio
 import json
-from collections import Counter
 from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
 
 import pytest
 from websockets.asyncio.client import ClientConnection
 
-from tests.e2e.client import Frame, ask, is_end, kind, optimise, receive, request, send, until
+from tests.e2e.client import (
+    Frame,
+    ask,
+    is_end,
+    kind,
+    long_run,
+    optimise,
+    receive,
+    request,
+    send,
+    until,
+)
 from tests.e2e.harness import Server, data_folder, serving
 
 pytestmark = pytest.mark.e2e
 
 CLIENTS, EACH, LIMIT = 10, 15, 100
+CONVEX_WORKER = "worker convex"
 
 
 @pytest.fixture(scope="module")
-def slow_server() -> Iterator[Server]:
-    """A server whose heuristic lane a test can keep busy for as long as it needs."""
+def queue_server() -> Iterator[Server]:
+    """A server whose workers a test may stop."""
     with data_folder() as folder, serving(folder, FEED="none", MAX_QUEUE_SIZE=str(LIMIT)) as server:
         server.wait_ready()
         yield server
 
 
-async def send_all(socket: ClientConnection, **changes: object) -> None:
-    for number in range(EACH):
-        await send(socket, {**request(**changes), "request_id": f"n{number}-{id(socket)}"})
+async def send_all(socket: ClientConnection) -> None:
+    for _ in range(EACH):
+        await send(socket, request())
 
 
 async def acknowledgements(socket: ClientConnection) -> list[Frame]:
@@ -39,52 +51,45 @@ async def acknowledgements(socket: ClientConnection) -> list[Frame]:
     return answers
 
 
+@contextmanager
+def stopped(server: Server, command: str) -> Iterator[None]:
+    """Keep a child of the supervisor, and its own children, from running for a while."""
+    worker = server.child(command)
+    processes = [worker, *worker.children(recursive=True)]
+    for process in processes:
+        process.suspend()
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.resume()
+
+
 async def test_of_150_requests_at_once_100_wait_and_each_accepted_one_ends_once_in_order(
-    slow_server: Server,
+    queue_server: Server,
 ) -> None:
-    async with slow_server.connect() as blocker, slow_server.connect() as watcher:
+    async with AsyncExitStack() as stack:
+        sockets = [await stack.enter_async_context(queue_server.connect()) for _ in range(CLIENTS)]
+        watcher = await stack.enter_async_context(queue_server.connect())
         await ask(watcher, {"type": "subscribe", "data": {"topic": "portfolio_updates"}})
-        # One run holds the lane's only process until it is cancelled.
-        await send(blocker, request(method="simulated_annealing", parameters=ENDLESS))
-        running = (await until(blocker, lambda f: kind(f) == "optimization_started"))[-1]
-        sockets = [await slow_server.connect() for _ in range(CLIENTS)]
-        short = {"method": "simulated_annealing", "parameters": {"iterations": 2}}
-        await asyncio.gather(*(send_all(socket, **short) for socket in sockets))
-        answers = [f for s in sockets for f in await acknowledgements(s)]
-        accepted = [f["data"] for f in answers if kind(f) == "optimization_queued"]
-        refused = [f["data"] for f in answers if f["type"] == "error"]
-        assert len(accepted) == LIMIT
-        assert sorted(data["queue_position"] for data in accepted) == list(range(1, LIMIT + 1))
+        with stopped(queue_server, CONVEX_WORKER):
+            await asyncio.gather(*map(send_all, sockets))
+            answers = [await acknowledgements(socket) for socket in sockets]
+            status = json.loads(queue_server.get("/api/v1/streaming/status"))
+            assert status["optimization_service"]["queue_size"] == LIMIT
+        accepted = [[f["data"] for f in own if kind(f) == "optimization_queued"] for own in answers]
+        refused = [f["data"] for own in answers for f in own if f["type"] == "error"]
+        everything = [data for own in accepted for data in own]
+        assert sorted(d["queue_position"] for d in everything) == list(range(1, LIMIT + 1))
+        assert len(refused) == CLIENTS * EACH - LIMIT
         assert {data["error"] for data in refused} == {"Optimization queue full"}
         assert all(data["retry"] and data["request_id"] is None for data in refused)
-        status = json.loads(slow_server.get("/api/v1/streaming/status"))["optimization_service"]
-        assert (status["queue_size"], status["active_optimizations"]) == (LIMIT, 1)
-        cancel = {"request_id": running["data"]["request_id"]}
-        await send(blocker, {"type": "optimization_cancel", "data": cancel})
-        ends = await asyncio.gather(
-            *(ends_of(socket, answers_of(socket, accepted, answers)) for socket in sockets)
-        )
-        own = Counter(request_id for ids in ends for request_id in ids)
-        assert own == Counter(data["request_id"] for data in accepted)
-        heard: list[str] = []
-        while len(heard) < LIMIT + 1:
-            frame = (await until(watcher, is_end))[-1]
-            heard.append(frame["data"]["request_id"])
-        await asyncio.gather(*(socket.close() for socket in sockets))
-    admitted = sorted(accepted, key=lambda data: data["queue_position"])
-    assert heard[0] == running["data"]["request_id"]
-    assert heard[1:] == [data["request_id"] for data in admitted]
-
-
-ENDLESS = {"iterations": 1_000_000, "time_limit": 100.0, "population": 2_000}
-
-
-def answers_of(
-    socket: ClientConnection, accepted: list[dict[str, object]], answers: list[Frame]
-) -> int:
-    """How many of a client's requests were accepted."""
-    mine = {f["data"]["request_id"] for f in answers if f.get("request_id", "").endswith(f"-{id(socket)}")}
-    return sum(data["request_id"] in mine for data in accepted)
+        ends = [await ends_of(s, len(own)) for s, own in zip(sockets, accepted, strict=True)]
+        heard = await ends_of(watcher, LIMIT)
+    admitted = sorted(everything, key=lambda data: data["queue_position"])
+    assert heard == [data["request_id"] for data in admitted]
+    for own_ends, own in zip(ends, accepted, strict=True):
+        assert own_ends == [data["request_id"] for data in own]
 
 
 async def ends_of(socket: ClientConnection, count: int) -> list[str]:
@@ -98,12 +103,12 @@ async def ends_of(socket: ClientConnection, count: int) -> list[str]:
 
 
 async def test_a_burst_of_200_requests_and_an_abrupt_end_leave_the_server_healthy(
-    slow_server: Server,
+    queue_server: Server,
 ) -> None:
-    async with slow_server.connect() as watcher:
+    async with queue_server.connect() as watcher:
         await receive(watcher)
-        before = json.loads(slow_server.get("/api/v1/streaming/status"))["optimization_service"]
-        burst = await slow_server.connect()
+        before = json.loads(queue_server.get("/api/v1/streaming/status"))["optimization_service"]
+        burst = await queue_server.connect()
         for _ in range(200):
             await send(burst, request())
         burst.transport.abort()
@@ -114,31 +119,29 @@ async def test_a_burst_of_200_requests_and_an_abrupt_end_leave_the_server_health
             end = await optimise(watcher)
         reply = await ask(watcher, {"type": "heartbeat", "data": {"status": "alive"}})
         assert reply["data"]["status"] == "alive"
-        status = json.loads(slow_server.get("/api/v1/streaming/status"))["optimization_service"]
+        status = json.loads(queue_server.get("/api/v1/streaming/status"))["optimization_service"]
     assert status["total_requests"] > before["total_requests"]
     assert status["failed_optimizations"] == before["failed_optimizations"]
 
 
 async def test_a_client_that_vanishes_during_its_run_still_gets_it_recorded(
-    slow_server: Server,
+    queue_server: Server,
 ) -> None:
-    async with slow_server.connect() as watcher:
+    async with queue_server.connect() as watcher:
         await ask(watcher, {"type": "subscribe", "data": {"topic": "portfolio_updates"}})
-        vanishing = await slow_server.connect()
-        await send(
-            vanishing, request(method="simulated_annealing", parameters={"time_limit": 1.0})
-        )
+        vanishing = await queue_server.connect()
+        await send(vanishing, long_run(1.0))
         started = (await until(vanishing, lambda f: kind(f) == "optimization_started"))[-1]
         vanishing.transport.abort()
-        end = (await until(watcher, is_end))[-1]
-    assert kind(end) == "optimization_result"
-    assert end["data"]["request_id"] == started["data"]["request_id"]
+        wanted = started["data"]["request_id"]
+        heard = await until(watcher, lambda f: is_end(f) and f["data"]["request_id"] == wanted)
+    assert kind(heard[-1]) == "optimization_result"
 
 
 async def test_a_message_of_two_megabytes_is_answered_and_the_connection_lives(
-    slow_server: Server,
+    queue_server: Server,
 ) -> None:
-    async with slow_server.connect() as socket:
+    async with queue_server.connect() as socket:
         await receive(socket)
         await send(socket, request(metadata={"note": "x" * 2_000_000}))
         error = (await receive(socket))["data"]
