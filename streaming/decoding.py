@@ -168,8 +168,8 @@ def _check_symbols(symbols: Sequence[str], echo: str | None) -> None:
 
 
 def _refusal(kind: ClientMessage) -> ErrorCode:
-    """Optimisation requests are refused with the spec's own sentence."""
-    if kind is ClientMessage.OPTIMIZATION_REQUEST:
+    """Whatever states a portfolio problem is refused with the spec's own sentence."""
+    if kind in {ClientMessage.OPTIMIZATION_REQUEST, ClientMessage.WATCH}:
         return ErrorCode.INVALID_REQUEST
     return ErrorCode.INVALID_MESSAGE
 

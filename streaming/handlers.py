@@ -7,21 +7,19 @@ from typing import cast
 from optimization import portfolios, services
 from optimization.errors import RequestError
 from optimization.models import Portfolio
-from optimization.portfolios import PortfolioStanding, WatchOrder
-from optimization.rules import PriceChangeRule
-from optimization.submissions import Submission
+from optimization.portfolios import PortfolioStanding
 from streaming.connection import Connection
 from streaming.decoding import FrameError, Message
 from streaming.executor import run_blocking
 from streaming.fanout import hub
 from streaming.frames import queued_frame, terminal_frame, watching_frame
 from streaming.history import Place
+from streaming.orders import submission_of, watch_order_of
 from streaming.presence_task import presence
 from streaming.protocol import (
     CancelData,
     ClientMessage,
     ErrorCode,
-    OptimizationRequestData,
     ResumeData,
     ResumedData,
     ServerMessage,
@@ -30,7 +28,6 @@ from streaming.protocol import (
     TopicData,
     UnwatchData,
     UnwatchedData,
-    WatchData,
     server_frame,
 )
 from streaming.topics import Subscription, TopicError
@@ -52,7 +49,7 @@ class Session:
 async def handle_optimization_request(session: Session, message: Message) -> None:
     """Submit a request and acknowledge it before any news of it."""
     connection = session.connection
-    submission = submission_of(session, message)
+    submission = submission_of(connection.owner, connection.client_id, message)
     with connection.hold():
         try:
             receipt = await run_blocking(lambda: services.request_submit(submission))
@@ -62,23 +59,6 @@ async def handle_optimization_request(session: Session, message: Message) -> Non
             connection.outbox.put(queued_frame(receipt))
         elif receipt.repeated:
             connection.outbox.put(terminal_frame(receipt.request))
-
-
-def submission_of(session: Session, message: Message) -> Submission:
-    """The submission that a checked frame describes."""
-    data = cast("OptimizationRequestData", message.data)
-    return Submission(
-        owner=session.connection.owner,
-        client_id=session.connection.client_id,
-        symbols=tuple(data.symbols),
-        objective=data.objective,
-        constraints=data.constraints,
-        method=data.method,
-        trigger=data.trigger,
-        parameters=data.parameters.model_dump(exclude_none=True),
-        metadata=data.metadata,
-        idempotency_key=message.echo,
-    )
 
 
 async def handle_cancel(session: Session, message: Message) -> None:
@@ -127,7 +107,7 @@ async def handle_resume(session: Session, message: Message) -> None:
 
 async def handle_watch(session: Session, message: Message) -> None:
     """Begin to watch a portfolio; this connection hears of it from now on."""
-    order = _watch_order(session, cast("WatchData", message.data))
+    order = watch_order_of(session.connection.owner, message)
 
     def watch() -> tuple[Portfolio, PortfolioStanding]:
         portfolio = portfolios.portfolio_watch(order)
@@ -155,21 +135,6 @@ async def handle_unwatch(session: Session, message: Message) -> None:
         raise _frame_error(error, message.echo) from error
     reply = UnwatchedData(portfolio_id=data.portfolio_id)
     session.connection.outbox.put(server_frame(ServerMessage.UNWATCH, reply, message.echo))
-
-
-def _watch_order(session: Session, data: WatchData) -> WatchOrder:
-    return WatchOrder(
-        owner=session.connection.owner,
-        name=data.name,
-        symbols=tuple(data.symbols),
-        holdings=data.holdings,
-        weights=data.weights,
-        objective=data.objective,
-        constraints=data.constraints,
-        method=data.method,
-        parameters=data.parameters.model_dump(exclude_none=True),
-        rules=tuple(data.triggers) or (PriceChangeRule(),),
-    )
 
 
 def _subscription(message: Message) -> Subscription:

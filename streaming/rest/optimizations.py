@@ -21,6 +21,7 @@ from optimization.submissions import Owner, Submission
 from streaming.decoding import FrameError, Message, decode
 from streaming.frames import terminal_frame
 from streaming.latest_progress import recall
+from streaming.orders import submission_of
 from streaming.protocol import (
     ClientMessage,
     ErrorCode,
@@ -197,7 +198,7 @@ class OptimizationsView(RestView):
     def post(self, request: Request) -> Response:
         """Submit a request; the body is the `data` of the wire's `optimization_request`."""
         message = _message(request)
-        receipt = _submit(_submission(self.owner(request), message))
+        receipt = _submit(submission_of(self.owner(request), REST_CLIENT, message))
         row = receipt.request
         address = reverse("optimization", args=[row.request_id], request=request)
         queued = not (receipt.repeated or row.is_terminal)
@@ -306,24 +307,6 @@ def _message(request: Request) -> Message:
     if key is not None:
         envelope["request_id"] = key
     return decode(to_json(envelope).decode())
-
-
-def _submission(owner: Owner, message: Message) -> Submission:
-    data = message.data
-    if not isinstance(data, OptimizationRequestData):
-        raise TypeError(f"{type(data).__name__} is not an optimisation request")
-    return Submission(
-        owner=owner,
-        client_id=REST_CLIENT,
-        symbols=tuple(data.symbols),
-        objective=data.objective,
-        constraints=data.constraints,
-        method=data.method,
-        trigger=data.trigger,
-        parameters=data.parameters.model_dump(exclude_none=True),
-        metadata=data.metadata,
-        idempotency_key=message.echo,
-    )
 
 
 def _submit(submission: Submission) -> services.Receipt:

@@ -12,6 +12,7 @@ from streaming.rest.optimizations import (
     OptimizationsView,
     OptimizationView,
 )
+from streaming.rest.portfolios import EventsView, PortfoliosView, PortfolioView
 
 urlpatterns: list[URLPattern] = [
     path("api/v1/streaming/status", StatusView.as_view(), name="streaming-status"),
@@ -22,6 +23,9 @@ urlpatterns: list[URLPattern] = [
         OptimizationCancelView.as_view(),
         name="optimization-cancel",
     ),
+    path("api/v1/portfolios/", PortfoliosView.as_view(), name="portfolios"),
+    path("api/v1/portfolios/<str:portfolio_id>/", PortfolioView.as_view(), name="portfolio"),
+    path("api/v1/events/", EventsView.as_view(), name="events"),
     path("api/v1/symbols/", SymbolsView.as_view(), name="symbols"),
     path("api/v1/prices/", PricesView.as_view(), name="prices"),
     path("api/v1/health/live", LiveView.as_view(), name="health-live"),

@@ -76,7 +76,7 @@ class Command(BaseCommand):
                 "–" if drift is None else f"{drift:.2%}",
                 "watched" if document["active"] else "ended",
             )
-        Console(file=self.stdout._out).print(table)
+        Console(file=self.stdout).print(table)  # type: ignore[arg-type]  # it writes text
 
 
 def _owner(username: str | None) -> Owner:
