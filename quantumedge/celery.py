@@ -1,6 +1,7 @@
 """The Celery application; tasks are found in each app's ``tasks`` module."""
 
 import os
+from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "quantumedge.settings")
 # SIGTERM gives a running solve a moment and then hands it back, instead of waiting for its end.
@@ -8,7 +9,16 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "quantumedge.settings")
 os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
 
 from celery import Celery
+from celery.signals import worker_init
 
 app = Celery("quantumedge")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@worker_init.connect
+def _add_worker_steps(**_kwargs: Any) -> None:
+    """Only a worker needs them, and importing them needs Django's models."""
+    from optimization.worker_steps import LaneKeeper  # noqa: PLC0415
+
+    app.steps["consumer"].add(LaneKeeper)
