@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 
 from optimization.engine.problem import FloatArray
-from optimization.engine.quantum.mixer import Edge, ring_mixer
+from optimization.engine.quantum.mixer import Edge, Powers, RingPass, ring_mixer
 from optimization.engine.quantum.subspace import ComplexArray, Subspace
 
 Aggregate = Callable[[FloatArray], tuple[float, FloatArray]]
@@ -69,6 +69,8 @@ class RingAnsatz:
         self._phase = phase[self._mixer.home]
         levels, inverse = np.unique(self._phase, return_inverse=True)
         self._levels = (levels, inverse) if 2 * levels.size < phase.size else None
+        self._single: RingPass | None = None
+        self._double: RingPass | None = None
 
     @property
     def n_parameters(self) -> int:
@@ -87,20 +89,23 @@ class RingAnsatz:
         levels, inverse = self._levels
         return _cis(-gamma * levels)[inverse]
 
-    def _run(self, angles: FloatArray) -> tuple[ComplexArray, list[ComplexArray]]:
-        """The final state, shape (1, N) in the working layout, and the phases of each layer."""
-        ket = (self.subspace.size**-0.5 * self._mixer.gauge)[None]
+    def _run(self, angles: FloatArray) -> tuple[ComplexArray, list[ComplexArray], list[Powers]]:
+        """Final state in the working layout, shape (N,), and each layer's phases and powers."""
+        self._single = self._single or RingPass(self._mixer, 1)
+        ket = self._single.states
+        ket[0] = self.subspace.size**-0.5 * self._mixer.gauge
         phases = [self._phases(gamma) for gamma in angles[: self.layers]]
-        for phase, beta in zip(phases, angles[self.layers :], strict=True):
+        powers = self._mixer.powers(angles[self.layers :])
+        for layer, phase in enumerate(phases):
             ket *= phase
-            ket = self._mixer.forward(float(beta), ket)
-        return ket, phases
+            self._single.forward(powers, layer)
+        return ket[0], phases, powers
 
     def state(self, angles: FloatArray) -> ComplexArray:
         """Amplitudes in the order of the subspace, shape (N,)."""
-        ket, _ = self._run(angles)
+        ket, _, _ = self._run(angles)
         out = np.empty(self.subspace.size, dtype=np.complex128)
-        out[self._mixer.home] = ket[0] * self._mixer.gauge.conj()
+        out[self._mixer.home] = ket * self._mixer.gauge.conj()
         return out
 
     def probabilities(self, angles: FloatArray) -> FloatArray:
@@ -109,7 +114,7 @@ class RingAnsatz:
 
     def _ordered(self, ket: ComplexArray) -> FloatArray:
         out = np.empty(self.subspace.size)
-        out[self._mixer.home] = _square(ket[0])
+        out[self._mixer.home] = ket.real**2 + ket.imag**2
         return out
 
     def value_and_gradient(
@@ -119,13 +124,15 @@ class RingAnsatz:
 
         One pass forward, then one backward that carries the state and its cotangent together.
         """
-        ket, phases = self._run(angles)
+        ket, phases, powers = self._run(angles)
         value, weights = aggregate(self._ordered(ket))
-        pair = np.concatenate([weights[self._mixer.home] * ket, ket])
+        self._double = self._double or RingPass(self._mixer, 2)
+        pair = self._double.states
+        np.multiply(weights[self._mixer.home], ket, out=pair[0])
+        pair[1] = ket
         gradient = np.empty(2 * self.layers)
         for layer in range(self.layers - 1, -1, -1):
-            beta = float(angles[self.layers + layer])
-            gradient[self.layers + layer], pair = self._mixer.backward(beta, pair)
+            gradient[self.layers + layer] = self._double.backward(powers, layer)
             gradient[layer] = 2 * float(np.vdot(pair[0], self._phase * pair[1]).imag)
             if layer:
                 pair *= phases[layer].conj()
@@ -133,15 +140,28 @@ class RingAnsatz:
 
 
 def _cis(angle: FloatArray) -> ComplexArray:
-    """exp(i·angle); cosine and sine of a real array are faster than a complex exponential."""
+    """exp(i·angle) to rounding, faster than a complex exponential.
+
+    Large arrays are split into the nearest of 4096 table angles and a rest below 8e-4, for which
+    five terms of the series are exact.
+    """
     out = np.empty(angle.shape, dtype=np.complex128)
-    np.cos(angle, out=out.real)
-    np.sin(angle, out=out.imag)
+    if angle.size < _TABLE_PAYS:
+        np.cos(angle, out=out.real)
+        np.sin(angle, out=out.imag)
+        return out
+    turns = angle * (_TABLE.size / (2 * np.pi))
+    nearest = np.rint(turns)
+    rest = (turns - nearest) * (2 * np.pi / _TABLE.size)
+    square = rest * rest
+    out.real = 1.0 - square * (0.5 - square / 24)
+    out.imag = rest * (1.0 - square / 6)
+    out *= _TABLE[nearest.astype(np.int64) & (_TABLE.size - 1)]
     return out
 
 
-def _square(amplitudes: ComplexArray) -> FloatArray:
-    return np.asarray(amplitudes.real**2 + amplitudes.imag**2)
+_TABLE = np.exp(2j * np.pi * np.arange(4096) / 4096)
+_TABLE_PAYS = 1024
 
 
 def brickwork(qubits: int, depth: int) -> list[Edge]:

@@ -9,7 +9,7 @@ from pennylane.operation import Operator
 from pennylane.wires import Wires
 
 from optimization.engine.problem import FloatArray
-from optimization.engine.quantum.mixer import ring_mixer
+from optimization.engine.quantum.mixer import RingPass, ring_mixer
 from optimization.engine.quantum.subspace import ComplexArray, Subspace
 
 _LEAK = 1e-9
@@ -86,29 +86,33 @@ class Ring:
     """The whole XY ring, by bricks."""
 
     def __init__(self, angle: float, feasible: Subspace) -> None:
-        self._angle = angle
         self._mixer = ring_mixer(feasible)
+        self._powers = self._mixer.powers(np.array([angle]))
 
-    def _enter(self, *states: ComplexArray) -> ComplexArray:
-        home, gauge = self._mixer.home, self._mixer.gauge
-        return np.stack([state[home] * gauge for state in states])
+    def _enter(self, *states: ComplexArray) -> RingPass:
+        entered = RingPass(self._mixer, len(states))
+        for row, state in zip(entered.states, states, strict=True):
+            np.multiply(state[self._mixer.home], self._mixer.gauge, out=row)
+        return entered
 
-    def _leave(self, states: ComplexArray) -> ComplexArray:
-        out = np.empty_like(states)
-        out[:, self._mixer.home] = states * self._mixer.gauge.conj()
+    def _leave(self, entered: RingPass) -> ComplexArray:
+        out = np.empty_like(entered.states)
+        out[:, self._mixer.home] = entered.states * self._mixer.gauge.conj()
         return out
 
     def apply(self, ket: ComplexArray) -> ComplexArray:
         """The state after the mixer."""
-        mixed = self._leave(self._mixer.forward(self._angle, self._enter(ket)))
-        return np.asarray(mixed[0])
+        entered = self._enter(ket)
+        entered.forward(self._powers, 0)
+        return np.asarray(self._leave(entered)[0])
 
     def undo(
         self, bra: ComplexArray, ket: ComplexArray
     ) -> tuple[float, ComplexArray, ComplexArray]:
         """Slope, then both states before the mixer."""
-        slope, pair = self._mixer.backward(self._angle, self._enter(bra, ket))
-        before = self._leave(pair)
+        entered = self._enter(bra, ket)
+        slope = entered.backward(self._powers, 0)
+        before = self._leave(entered)
         return slope, before[0], before[1]
 
 
