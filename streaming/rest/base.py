@@ -142,6 +142,17 @@ def query_parameters(model: type[BaseModel]) -> list[OpenApiParameter]:
     return parameters
 
 
+def body_object(request: Request) -> dict[str, Any]:
+    """The body, which must be a JSON object.
+
+    Raises:
+        FrameError: It is something else.
+    """
+    if not isinstance(request.data, dict):
+        raise FrameError(ErrorCode.INVALID_MESSAGE, "the body must be a JSON object")
+    return request.data
+
+
 def document_response(document: BaseModel, status: int = 200, **headers: str) -> Response:
     """A pydantic document as the answer."""
     return Response(document.model_dump(mode="json"), status=status, headers=headers)

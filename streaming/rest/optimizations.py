@@ -33,6 +33,7 @@ from streaming.protocol import (
 from streaming.rest.base import (
     QueryModel,
     RestView,
+    body_object,
     document_response,
     query_parameters,
     read_query,
@@ -299,11 +300,8 @@ def _message(request: Request) -> Message:
             f"{IDEMPOTENCY_HEADER} must have 1 to 100 printable characters",
             [IDEMPOTENCY_HEADER],
         )
-    if not isinstance(request.data, dict):
-        raise FrameError(
-            ErrorCode.INVALID_MESSAGE, "the body must be a JSON object, as optimization_request's"
-        )
-    envelope = {"type": ClientMessage.OPTIMIZATION_REQUEST, "data": request.data}
+    envelope: dict[str, Any] = {"type": ClientMessage.OPTIMIZATION_REQUEST}
+    envelope["data"] = body_object(request)
     if key is not None:
         envelope["request_id"] = key
     return decode(to_json(envelope).decode())

@@ -28,7 +28,7 @@ from streaming.protocol import (
     Symbol,
     WatchData,
 )
-from streaming.rest.base import RestView, document_response
+from streaming.rest.base import RestView, body_object, document_response
 from streaming.rest.optimizations import errors
 
 
@@ -96,7 +96,7 @@ class PortfoliosView(RestView):
     )
     def post(self, request: Request) -> Response:
         """Watch a portfolio; the body is the `data` of the wire's `watch`."""
-        envelope = {"type": ClientMessage.WATCH, "data": request.data}
+        envelope = {"type": ClientMessage.WATCH, "data": body_object(request)}
         message = decode(to_json(envelope).decode())
         row = portfolio_watch(watch_order_of(self.owner(request), message))
         address = reverse("portfolio", args=[row.portfolio_id], request=request)
@@ -134,7 +134,7 @@ class EventsView(RestView):
     def post(self, request: Request) -> Response:
         """Post an event: portfolios with a `news` trigger that it concerns are optimised."""
         try:
-            event = EventData.model_validate(request.data)
+            event = EventData.model_validate(body_object(request))
         except ValidationError as error:
             problems = error.errors(include_url=False, include_input=False, include_context=False)
             paths = [".".join(map(str, problem["loc"])) for problem in problems]
