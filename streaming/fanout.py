@@ -39,6 +39,7 @@ class _Feed:
 
     connections: set[Connection]
     place: Place
+    joined: bool = False
 
 
 class Hub:
@@ -66,16 +67,18 @@ class Hub:
         return 0 if feed is None else len(feed.connections)
 
     async def join(self, connection: Connection) -> Place:
-        """Begin to deliver an owner's frames; returns the newest number at this moment."""
+        """Begin to deliver an owner's frames; returns the newest number at this moment.
+
+        Raises:
+            RedisError: Redis is away; the catch-up serves the connection when it is back.
+        """
         async with self._lock:
             await self._start()
             owner = connection.owner.key
-            feed = self._feeds.get(owner)
-            if feed is None:
-                await self._layer.group_add(owner_group(owner), self._channel)
-                feed = _Feed(set(), await self._newest(owner))
-                self._feeds[owner] = feed
+            feed = self._feeds.setdefault(owner, _Feed(set(), Place("", 0)))
             feed.connections.add(connection)
+            if not feed.joined:
+                await self._join_group(owner, feed)
             return feed.place
 
     async def leave(self, connection: Connection) -> None:
@@ -131,6 +134,13 @@ class Hub:
                 asyncio.create_task(self._receive(), name="hub-receive"),
                 asyncio.create_task(self._catch_up(), name="hub-catch-up"),
             ]
+
+    async def _join_group(self, owner: str, feed: _Feed) -> None:
+        await self._layer.group_add(owner_group(owner), self._channel)
+        newest = await self._newest(owner)
+        feed.joined = True
+        if not feed.place.epoch:
+            feed.place = newest
 
     async def _newest(self, owner: str) -> Place:
         epoch, seq = await self._redis.mget(history.epoch_key(), history.seq_key(owner))
@@ -197,6 +207,10 @@ class Hub:
             here = Place(epoch.decode() if epoch else "", int(seq or 0))
             if feed is not None and here != feed.place and here.seq:
                 await self._deliver_missing(owner, feed)
+            if feed is not None and not feed.joined:
+                async with self._lock:
+                    if self._feeds.get(owner) is feed:
+                        await self._join_group(owner, feed)
 
     async def _look_at_feed(self) -> None:
         """Tell price readers when the feed goes stale or ticks again."""
