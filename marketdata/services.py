@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import CharField, Count, Max, Min
+from django.db.models import CharField, Count, F, Max, Min
 from django.db.models.functions import Cast
 
 from marketdata.errors import (
@@ -29,7 +29,6 @@ _UPSERT = (
     "INSERT INTO marketdata_bar (asset_id, date, close) VALUES (%s, %s, %s)"
     " ON CONFLICT (asset_id, date) DO UPDATE SET close = excluded.close"
 )
-_STATISTICS = ("first_date", "last_date", "bar_count")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,12 +196,10 @@ def _store_day(date: dt.date, closes: Mapping[str, float]) -> None:
         rows = [(assets[symbol].pk, date.isoformat(), close) for symbol, close in closes.items()]
         cursor.executemany(_UPSERT, rows)
     # Counting a symbol's bars takes a thousand times as long as knowing that one was added.
-    newer = [a for a in assets.values() if a.last_date is None or a.last_date < date]
-    for asset in newer:
-        asset.first_date, asset.last_date = asset.first_date or date, date
-        asset.bar_count += 1
-    Asset.objects.bulk_update(newer, _STATISTICS, batch_size=100)
-    _count_bars([symbol for symbol, asset in assets.items() if asset not in newer])
+    newer = {a.pk for a in assets.values() if a.last_date is None or a.last_date < date}
+    Asset.objects.filter(pk__in=newer, first_date=None).update(first_date=date)
+    Asset.objects.filter(pk__in=newer).update(last_date=date, bar_count=F("bar_count") + 1)
+    _count_bars([symbol for symbol, asset in assets.items() if asset.pk not in newer])
 
 
 def _count_bars(symbols: Sequence[str]) -> None:
@@ -216,7 +213,7 @@ def _count_bars(symbols: Sequence[str]) -> None:
     for asset in assets:
         asset.first_date, asset.last_date = asset.first, asset.last
         asset.bar_count = asset.count
-    Asset.objects.bulk_update(assets, _STATISTICS, batch_size=100)
+    Asset.objects.bulk_update(assets, ["first_date", "last_date", "bar_count"], batch_size=100)
 
 
 def _read_bars() -> tuple[list[tuple[str, str]], Table]:
