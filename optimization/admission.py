@@ -43,6 +43,8 @@ if not id then
     id = head[1]
     if not id then return false end
 end
+-- From the clock and not from 1, so that fences in the rows stay older if Redis loses its data.
+redis.call('SET', KEYS[3], string.format('%d', now * 1e6), 'NX')
 local fence = redis.call('INCR', KEYS[3])
 redis.call('ZADD', KEYS[2], now + tonumber(ARGV[1]), id)
 redis.call('HSET', KEYS[4], id, fence)
