@@ -21,6 +21,7 @@ from optimization.book import Book
 from optimization.engine.problem import FloatArray, Method, Objective
 from optimization.errors import QueueFullError, RequestError
 from optimization.models import TERMINAL, OptimizationRequest, Portfolio
+from optimization.pausing import triggers_paused
 from optimization.rule_book import Fired, RuleBook
 from optimization.rules import (
     RULES,
@@ -160,8 +161,10 @@ class Watcher:
             if watched.pending is None:
                 watched.pending = one
                 self._waiting.add(one.row)
-        now = self._clock()
-        for row in sorted(self._waiting - self._running):
+        now, ready = self._clock(), sorted(self._waiting - self._running)
+        if ready and triggers_paused():
+            return
+        for row in ready:
             if now - self._watched[row].last_run >= settings.OPTIMIZATION_INTERVAL:
                 self._submit(row, now)
 

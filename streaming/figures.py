@@ -13,6 +13,7 @@ from marketdata.quotes import FeedStatus, feed_status
 from optimization import admission, result_cache, workers
 from optimization.lanes import Lane
 from optimization.models import OptimizationRequest, Status
+from optimization.pausing import triggers_paused
 from optimization.result_cache import CacheStatistics
 from streaming.presence import present
 
@@ -105,6 +106,7 @@ class ServiceFigures:
         connections: Open WebSockets.
         subscriptions: Their subscriptions, by topic.
         feed: How the feed does.
+        triggers_paused: Whether an operator has paused the automatic triggers.
     """
 
     at: datetime
@@ -116,6 +118,7 @@ class ServiceFigures:
     connections: int
     subscriptions: dict[str, int]
     feed: FeedStatus
+    triggers_paused: bool
 
 
 def service_figures() -> ServiceFigures:
@@ -134,6 +137,7 @@ def service_figures() -> ServiceFigures:
         connections=len(connected.topics),
         subscriptions=dict(sorted(topics.items())),
         feed=feed_status(),
+        triggers_paused=triggers_paused(),
     )
 
 
