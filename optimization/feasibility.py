@@ -7,7 +7,7 @@ from optimization.engine.feasible import FeasibleSet
 from optimization.engine.problem import Method, Objective, Problem
 from optimization.engine.registry import check_available
 from optimization.errors import InvalidRequestError
-from optimization.models import OptimizationRequest
+from optimization.models import Kind, OptimizationRequest
 from optimization.problems import MarketProblem, build_problem
 
 RATIO_OBJECTIVES = frozenset({Objective.MAXIMIZE_SHARPE, Objective.MAXIMIZE_SORTINO})
@@ -25,7 +25,8 @@ def check_request(request: OptimizationRequest) -> MarketProblem:
         check_available(Method(request.method))
         market = build_problem(request)
         feasible = FeasibleSet.of(market.problem)
-        if market.problem.objective in RATIO_OBJECTIVES:
+        seeks_ratio = market.problem.objective in RATIO_OBJECTIVES
+        if seeks_ratio and request.kind == Kind.OPTIMIZATION:
             _check_excess_return(market.problem, feasible)
     except EngineError as error:
         raise InvalidRequestError(error.message, error.fields, error.code) from error

@@ -30,6 +30,13 @@ class Status(models.TextChoices):
     CANCELLED = "cancelled"
 
 
+class Kind(models.TextChoices):
+    """What a request asks for."""
+
+    OPTIMIZATION = "optimization"
+    FRONTIER = "frontier"
+
+
 TERMINAL = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELLED})
 
 
@@ -71,6 +78,7 @@ class OptimizationRequest(models.Model):
     # Null, because many requests without a key must not collide in the unique constraint.
     idempotency_key = models.CharField(max_length=100, null=True, blank=True)  # noqa: DJ001
 
+    kind = models.CharField(max_length=16, choices=Kind.choices, default=Kind.OPTIMIZATION)
     method = models.CharField(max_length=32, choices=method_choices)
     objective = models.CharField(max_length=32, choices=objective_choices)
     trigger = models.CharField(max_length=32, choices=Trigger.choices, default=Trigger.MANUAL)

@@ -1,7 +1,7 @@
 """The same request once more: as a new submission, or solved here from its record."""
 
 from optimization.engine.problem import Method, Objective
-from optimization.models import OptimizationRequest, Trigger
+from optimization.models import Kind, OptimizationRequest, Trigger
 from optimization.submissions import Owner, Submission, constraints_from_document
 
 
@@ -26,6 +26,7 @@ def resubmission(request: OptimizationRequest, client_id: str) -> Submission:
         symbols=tuple(request.symbols),
         objective=Objective(request.objective),
         constraints=constraints_from_document(request.constraints),
+        kind=Kind(request.kind),
         method=Method(request.method),
         trigger=Trigger.MANUAL,
         parameters=request.parameters,

@@ -39,6 +39,7 @@ class CacheStatistics:
 def cache_key(request: OptimizationRequest, data_version: str) -> str:
     """The key of a request's result: all that determines it and nothing else."""
     determinants = {
+        "kind": request.kind,
         "symbols": request.symbols,
         "objective": request.objective,
         "constraints": request.constraints,

@@ -1,9 +1,10 @@
 """The document of a result: what the row, the cache and the frame hold, alike."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from optimization.engine.frontier import FrontierPoint
 from optimization.engine.problem import Solution
 from optimization.models import OptimizationRequest
 from optimization.parameters import DataParameters
@@ -19,11 +20,7 @@ def result_document(
         "weights": dict(zip(symbols, solution.weights.tolist(), strict=True)),
         "metrics": dict(solution.metrics),
         "metadata": {
-            "objective": request.objective,
-            "constraints": request.constraints,
-            "method": request.method,
-            "parameters": request.parameters,
-            "request_metadata": request.metadata,
+            **_request_document(request),
             "solver": solution.solver,
             "solve_time": solution.solve_time,
             "optimality_gap": solution.optimality_gap,
@@ -31,10 +28,52 @@ def result_document(
             "binding_constraints": [asdict(binding) for binding in solution.binding],
             "risk_contributions": _risk_contributions(symbols, solution),
             "covariance": solution.covariance,
-            "seed": DataParameters.of(request.parameters).seed,
             **market_document(market),
             **solution.diagnostics,
         },
+    }
+
+
+def frontier_document(
+    request: OptimizationRequest, market: MarketProblem, points: Sequence[FrontierPoint]
+) -> dict[str, Any]:
+    """The points of a frontier and what they stand on, JSON-ready."""
+    solutions = [point.solution for point in points]
+    gaps = [s.optimality_gap for s in solutions if s.optimality_gap is not None]
+    return {
+        "points": [point_document(market.problem.symbols, point) for point in points],
+        "metadata": {
+            **_request_document(request),
+            "solver": ", ".join(sorted({solution.solver for solution in solutions})),
+            "solve_time": sum(solution.solve_time for solution in solutions),
+            "optimality_gap": max(gaps, default=None),
+            "max_violation": max(solution.max_violation for solution in solutions),
+            "covariance": solutions[0].covariance,
+            **market_document(market),
+        },
+    }
+
+
+def point_document(symbols: Sequence[str], point: FrontierPoint) -> dict[str, Any]:
+    """One point of a frontier, JSON-ready."""
+    solution = point.solution
+    return {
+        "index": point.index,
+        "target_return": point.target_return,
+        "weights": dict(zip(symbols, solution.weights.tolist(), strict=True)),
+        "metrics": dict(solution.metrics),
+        "optimality_gap": solution.optimality_gap,
+    }
+
+
+def _request_document(request: OptimizationRequest) -> dict[str, Any]:
+    return {
+        "objective": request.objective,
+        "constraints": request.constraints,
+        "method": request.method,
+        "parameters": request.parameters,
+        "request_metadata": request.metadata,
+        "seed": DataParameters.of(request.parameters).seed,
     }
 
 

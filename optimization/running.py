@@ -10,19 +10,22 @@ from django.utils import timezone
 from optimization import admission, result_cache
 from optimization.admission import LeaseState
 from optimization.durations import Workload, record_duration
-from optimization.engine import Method, Progress, solve
+from optimization.engine import FrontierPoint, Method, Progress, efficient_frontier, solve
 from optimization.engine.errors import EngineError, SolveCancelledError
 from optimization.errors import RequestError
 from optimization.lanes import Lane
 from optimization.lease import Lease, keeper
-from optimization.models import OptimizationRequest
+from optimization.models import Kind, OptimizationRequest
 from optimization.parameters import DataParameters
-from optimization.problems import build_problem
-from optimization.results import result_document
+from optimization.problems import MarketProblem, build_problem
+from optimization.results import frontier_document, result_document
 from optimization.services import request_begin, request_fail, request_succeed
-from optimization.signals import request_progressed
+from optimization.signals import request_point_found, request_progressed
 
 logger = logging.getLogger(__name__)
+
+DEFAULT_POINTS = 20
+"""Points of a frontier that names no number."""
 
 MAX_ATTEMPTS = 3
 """Workers that may die on a request before it is given up."""
@@ -63,6 +66,8 @@ def _run(request: OptimizationRequest, lease: Lease) -> None:
 
 def _solve(request: OptimizationRequest, lease: Lease) -> dict[str, Any]:
     market = build_problem(request)
+    if request.kind == Kind.FRONTIER:
+        return _trace_frontier(request, market, lease)
     seed = DataParameters.of(request.parameters).seed
 
     def report(progress: Progress) -> None:
@@ -78,6 +83,25 @@ def _solve(request: OptimizationRequest, lease: Lease) -> dict[str, Any]:
         on_progress=report,
     )
     return result_document(request, market, solution)
+
+
+def _trace_frontier(
+    request: OptimizationRequest, market: MarketProblem, lease: Lease
+) -> dict[str, Any]:
+    """Trace the frontier from end to end and tell every point as it is found."""
+
+    def tell(point: FrontierPoint) -> None:
+        if lease.state is not LeaseState.HELD:
+            raise SolveCancelledError(f"the lease is {lease.state}")
+        request_point_found.send(sender=OptimizationRequest, request=request, point=point)
+
+    points = efficient_frontier(
+        market.problem,
+        int(request.parameters.get("points", DEFAULT_POINTS)),
+        on_point=tell,
+        parameters=request.parameters,
+    )
+    return frontier_document(request, market, points)
 
 
 def _remember(request: OptimizationRequest, result: dict[str, Any]) -> None:

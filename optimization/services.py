@@ -149,6 +149,7 @@ def _draft(submission: Submission) -> OptimizationRequest:
         client_id=submission.client_id,
         idempotency_key=submission.idempotency_key,
         portfolio_id=submission.portfolio_id,
+        kind=submission.kind.value,
         method=submission.method.value,
         objective=submission.objective.value,
         trigger=submission.trigger.value,
@@ -170,7 +171,7 @@ def _find_earlier(draft: OptimizationRequest) -> OptimizationRequest | None:
     ).first()
     if earlier is None:
         return None
-    compared = ("method", "objective", "trigger", "symbols", "constraints", "parameters")
+    compared = ("kind", "method", "objective", "trigger", "symbols", "constraints", "parameters")
     differing = [name for name in compared if getattr(earlier, name) != getattr(draft, name)]
     if differing:
         raise IdempotencyConflictError(

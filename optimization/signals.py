@@ -8,6 +8,9 @@ request_started = Signal()
 request_progressed = Signal()
 """Sent with ``request`` and ``progress``: an ``engine.Progress``."""
 
+request_point_found = Signal()
+"""Sent with ``request`` and ``point``: an ``engine.FrontierPoint``."""
+
 request_finished = Signal()
 """Sent with ``request``, which has just reached its only terminal state."""
 

@@ -10,7 +10,7 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from pydantic import TypeAdapter
 
 from optimization.engine.problem import Constraints, Method, Objective
-from optimization.models import Trigger
+from optimization.models import Kind, Trigger
 
 LOCAL_OWNER = "local"
 """Owner of everything that is asked for anonymously in local mode."""
@@ -50,6 +50,7 @@ class Submission:
         trigger: Why now.
         parameters: ``lookback``, ``include_live``, ``risk_free_rate``, ``seed`` and the method's.
         metadata: The caller's own notes, returned as they came.
+        kind: One portfolio, or a frontier of ``parameters["points"]`` of them.
         portfolio_id: The watched portfolio that it is for, if any.
         idempotency_key: The caller's name for the request; the same name never runs twice.
     """
@@ -63,6 +64,7 @@ class Submission:
     trigger: Trigger = Trigger.MANUAL
     parameters: Mapping[str, Any] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    kind: Kind = Kind.OPTIMIZATION
     portfolio_id: str = ""
     idempotency_key: str | None = None
 

@@ -18,5 +18,6 @@ class StreamingConfig(AppConfig):
         signals.request_started.connect(receivers.tell_started)
         signals.request_progressed.connect(receivers.tell_progress)
         signals.request_progressed.connect(latest_progress.remember)
+        signals.request_point_found.connect(receivers.tell_point)
         signals.request_finished.connect(receivers.tell_finished)
         signals.risk_breached.connect(receivers.tell_risk_breach)

@@ -14,11 +14,20 @@ from streaming.protocol import (
     CLIENT_DATA,
     ClientMessage,
     ErrorCode,
+    FrontierRequestData,
     OptimizationRequestData,
     WatchData,
 )
 
 MAX_REQUEST_ID = 100
+
+STATES_A_PROBLEM = frozenset(
+    {
+        ClientMessage.OPTIMIZATION_REQUEST,
+        ClientMessage.FRONTIER_REQUEST,
+        ClientMessage.WATCH,
+    }
+)
 
 
 class FrameError(Exception):
@@ -85,7 +94,7 @@ def decode(text: str | None) -> Message:
             _sentence(problem, path) for problem, path in zip(problems, paths, strict=True)
         ]
         raise FrameError(_refusal(kind), "; ".join(sentences), paths, echo) from error
-    if isinstance(content, OptimizationRequestData | WatchData):
+    if isinstance(content, OptimizationRequestData | FrontierRequestData | WatchData):
         _check_symbols(content.symbols, echo)
     return Message(kind, content, echo)
 
@@ -169,7 +178,7 @@ def _check_symbols(symbols: Sequence[str], echo: str | None) -> None:
 
 def _refusal(kind: ClientMessage) -> ErrorCode:
     """Whatever states a portfolio problem is refused with the spec's own sentence."""
-    if kind in {ClientMessage.OPTIMIZATION_REQUEST, ClientMessage.WATCH}:
+    if kind in STATES_A_PROBLEM:
         return ErrorCode.INVALID_REQUEST
     return ErrorCode.INVALID_MESSAGE
 

@@ -7,13 +7,18 @@ from typing import Any
 from django.utils import timezone
 
 from marketdata.quotes import FeedStatus
+from optimization.engine.frontier import FrontierPoint
 from optimization.engine.problem import Method, Progress
-from optimization.models import OptimizationRequest, Portfolio, Status, Trigger
+from optimization.models import Kind, OptimizationRequest, Portfolio, Status, Trigger
 from optimization.portfolios import PortfolioStanding
+from optimization.results import point_document
 from optimization.services import Receipt
+from streaming import protocol
 from streaming.protocol import (
     ErrorCode,
     FeedStatusData,
+    FrontierPointData,
+    FrontierResultData,
     OptimizationCancelledData,
     OptimizationProgressData,
     OptimizationQueuedData,
@@ -90,21 +95,33 @@ def terminal_frame(request: OptimizationRequest) -> Json:
     raise ValueError(f"{request.request_id} is {request.status}, which is not an end")
 
 
-def _result(request: OptimizationRequest) -> OptimizationResultData:
-    assert request.result is not None  # noqa: S101 - a succeeded row always has one
-    finished = request.finished_at or timezone.now()
-    return OptimizationResultData(
+def point_frame(request: OptimizationRequest, point: FrontierPoint) -> Json:
+    """Carries a point of a frontier."""
+    data = FrontierPointData(
         request_id=request.request_id,
         client_id=request.client_id,
-        weights=request.result["weights"],
-        metrics=request.result["metrics"],
-        optimization_time=request.optimization_time or 0.0,
-        timestamp=finished.timestamp(),
-        trigger=Trigger(request.trigger),
-        method=Method(request.method),
-        cached=request.cached,
-        metadata=ResultMetadata(**request.result["metadata"]),
+        point=protocol.FrontierPoint(**point_document(request.symbols, point)),
     )
+    return server_frame(ServerMessage.PORTFOLIO_UPDATE, data, request.idempotency_key)
+
+
+def _result(request: OptimizationRequest) -> OptimizationResultData | FrontierResultData:
+    assert request.result is not None  # noqa: S101 - a succeeded row always has one
+    finished = request.finished_at or timezone.now()
+    common: Json = {
+        "request_id": request.request_id,
+        "client_id": request.client_id,
+        "optimization_time": request.optimization_time or 0.0,
+        "timestamp": finished.timestamp(),
+        "trigger": Trigger(request.trigger),
+        "method": Method(request.method),
+        "cached": request.cached,
+    }
+    if request.kind == Kind.FRONTIER:
+        return FrontierResultData(**common, **request.result)
+    metadata = ResultMetadata(**request.result["metadata"])
+    weights, metrics = request.result["weights"], request.result["metrics"]
+    return OptimizationResultData(**common, weights=weights, metrics=metrics, metadata=metadata)
 
 
 def risk_alert_frame(portfolio: Portfolio, breach: Mapping[str, Any]) -> Json:

@@ -46,7 +46,7 @@ class Session:
     joined: Place
 
 
-async def handle_optimization_request(session: Session, message: Message) -> None:
+async def handle_request(session: Session, message: Message) -> None:
     """Submit a request and acknowledge it before any news of it."""
     connection = session.connection
     submission = submission_of(connection.owner, connection.client_id, message)
@@ -164,7 +164,8 @@ def _frame_error(error: RequestError, echo: str | None) -> FrameError:
 Handler = Callable[[Session, Message], Awaitable[None]]
 
 HANDLERS: Mapping[ClientMessage, Handler] = {
-    ClientMessage.OPTIMIZATION_REQUEST: handle_optimization_request,
+    ClientMessage.OPTIMIZATION_REQUEST: handle_request,
+    ClientMessage.FRONTIER_REQUEST: handle_request,
     ClientMessage.OPTIMIZATION_CANCEL: handle_cancel,
     ClientMessage.SUBSCRIBE: handle_subscribe,
     ClientMessage.UNSUBSCRIBE: handle_unsubscribe,

@@ -1,30 +1,37 @@
 """What a checked message asks of the services, whichever door it came through."""
 
+from optimization.engine.problem import Method
+from optimization.models import Kind
 from optimization.portfolios import WatchOrder
 from optimization.rules import PriceChangeRule
 from optimization.submissions import Owner, Submission
 from streaming.decoding import Message
-from streaming.protocol import OptimizationRequestData, WatchData
+from streaming.protocol import FrontierRequestData, OptimizationRequestData, WatchData
 
 
 def submission_of(owner: Owner, client_id: str, message: Message) -> Submission:
-    """The submission that an ``optimization_request`` describes.
+    """The submission that an ``optimization_request`` or a ``frontier_request`` describes.
 
     Raises:
         TypeError: The message is another one.
     """
     data = message.data
-    if not isinstance(data, OptimizationRequestData):
-        raise TypeError(f"{type(data).__name__} is not an optimisation request")
+    if not isinstance(data, OptimizationRequestData | FrontierRequestData):
+        raise TypeError(f"{type(data).__name__} is not a request")
+    parameters = data.parameters.model_dump(exclude_none=True)
+    is_frontier = isinstance(data, FrontierRequestData)
+    if isinstance(data, FrontierRequestData):
+        parameters["points"] = data.points
     return Submission(
         owner=owner,
         client_id=client_id,
         symbols=tuple(data.symbols),
         objective=data.objective,
         constraints=data.constraints,
-        method=data.method,
+        kind=Kind.FRONTIER if is_frontier else Kind.OPTIMIZATION,
+        method=data.method if isinstance(data, OptimizationRequestData) else Method.MEAN_VARIANCE,
         trigger=data.trigger,
-        parameters=data.parameters.model_dump(exclude_none=True),
+        parameters=parameters,
         metadata=data.metadata,
         idempotency_key=message.echo,
     )

@@ -178,6 +178,23 @@ class OptimizationRequestData(_Data):
     """The client's own notes, returned with the result."""
 
 
+class FrontierRequestData(_Data):
+    """Asks for an efficient frontier: the least risk for every expected return."""
+
+    symbols: list[Symbol] = Field(min_length=1)
+    """Assets to optimise over."""
+    objective: Objective = Objective.MINIMIZE_VARIANCE
+    """The risk: variance, CVaR, mean absolute deviation, CDaR or drawdown; else the variance."""
+    constraints: Constraints = Field(default_factory=Constraints)
+    """What every point has to satisfy."""
+    points: int = Field(20, ge=2, le=200)
+    """How many, evenly spaced in expected return."""
+    trigger: Trigger = Trigger.MANUAL
+    parameters: OptimizationParameters = Field(default_factory=OptimizationParameters)
+    metadata: dict[str, Any] = Field(default_factory=dict)
+    """The client's own notes, returned with the result."""
+
+
 class CancelData(_Data):
     """Cancels a request."""
 
@@ -240,6 +257,7 @@ class ClientMessage(StrEnum):
     """Types of frames that a client may send."""
 
     OPTIMIZATION_REQUEST = "optimization_request"
+    FRONTIER_REQUEST = "frontier_request"
     OPTIMIZATION_CANCEL = "optimization_cancel"
     SUBSCRIBE = "subscribe"
     UNSUBSCRIBE = "unsubscribe"
@@ -251,6 +269,7 @@ class ClientMessage(StrEnum):
 
 CLIENT_DATA: Mapping[ClientMessage, type[BaseModel]] = {
     ClientMessage.OPTIMIZATION_REQUEST: OptimizationRequestData,
+    ClientMessage.FRONTIER_REQUEST: FrontierRequestData,
     ClientMessage.OPTIMIZATION_CANCEL: CancelData,
     ClientMessage.SUBSCRIBE: TopicData,
     ClientMessage.UNSUBSCRIBE: TopicData,
@@ -399,6 +418,45 @@ class OptimizationResultData(_Data):
     cached: bool
     error: None = None
     metadata: ResultMetadata
+
+
+class FrontierPoint(_Data):
+    """One point of a frontier."""
+
+    index: int
+    """0 for the least risk."""
+    target_return: float
+    """Yearly."""
+    weights: dict[str, float]
+    metrics: dict[str, float | None]
+    optimality_gap: float | None
+
+
+class FrontierPointData(_Data):
+    """Carries a point of a frontier as soon as it is found."""
+
+    type: Literal["frontier_point"] = "frontier_point"
+    request_id: str
+    client_id: str
+    point: FrontierPoint
+
+
+class FrontierResultData(_Data):
+    """Carries a whole frontier."""
+
+    type: Literal["frontier_result"] = "frontier_result"
+    request_id: str
+    client_id: str
+    points: list[FrontierPoint]
+    optimization_time: float
+    """Seconds from the worker's claim to the end."""
+    timestamp: float
+    trigger: Trigger
+    method: Method
+    success: Literal[True] = True
+    cached: bool
+    error: None = None
+    metadata: dict[str, Any]
 
 
 class OptimizationCancelledData(_Data):

@@ -7,9 +7,16 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from marketdata.quotes import Quote
+from optimization.engine.frontier import FrontierPoint
 from optimization.engine.problem import Progress
 from optimization.models import OptimizationRequest, Portfolio
-from streaming.frames import progress_frame, risk_alert_frame, started_frame, terminal_frame
+from streaming.frames import (
+    point_frame,
+    progress_frame,
+    risk_alert_frame,
+    started_frame,
+    terminal_frame,
+)
 from streaming.protocol import Topic
 from streaming.publish import Address, publish_durable, publish_ephemeral, publish_prices
 
@@ -40,6 +47,14 @@ def tell_progress(request: OptimizationRequest, progress: Progress, **_kwargs: A
         publish_ephemeral(request_address(request), progress_frame(request, progress))
     except RedisError as error:
         logger.warning("%s: progress not told: %s", request.request_id, error)
+
+
+def tell_point(request: OptimizationRequest, point: FrontierPoint, **_kwargs: Any) -> None:
+    """Tell a point of a frontier."""
+    try:
+        publish_ephemeral(request_address(request), point_frame(request, point))
+    except RedisError as error:
+        logger.warning("%s: point not told: %s", request.request_id, error)
 
 
 def tell_finished(request: OptimizationRequest, **_kwargs: Any) -> None:

@@ -25,6 +25,8 @@ SERVER_DATA: Mapping[ServerMessage, tuple[type[BaseModel], ...]] = {
         protocol.OptimizationProgressData,
         protocol.OptimizationResultData,
         protocol.OptimizationCancelledData,
+        protocol.FrontierPointData,
+        protocol.FrontierResultData,
     ),
     ServerMessage.PRICE_UPDATE: (protocol.PriceUpdateData,),
     ServerMessage.FEED_STATUS: (protocol.FeedStatusData,),

@@ -16,7 +16,7 @@ from optimization.durations import Workload, estimated_wait
 from optimization.engine.problem import Method, Objective
 from optimization.errors import IdempotencyConflictError, UnknownRequestError
 from optimization.lanes import Lane
-from optimization.models import OptimizationRequest, Status, Trigger
+from optimization.models import Kind, OptimizationRequest, Status, Trigger
 from optimization.submissions import Owner, Submission
 from streaming.decoding import FrameError, Message, decode
 from streaming.frames import terminal_frame
@@ -26,6 +26,8 @@ from streaming.protocol import (
     ClientMessage,
     ErrorCode,
     ErrorData,
+    FrontierRequestData,
+    FrontierResultData,
     OptimizationProgressData,
     OptimizationRequestData,
     OptimizationResultData,
@@ -44,6 +46,13 @@ REST_CLIENT = "rest"
 
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 
+IDEMPOTENCY_PARAMETER = OpenApiParameter(
+    IDEMPOTENCY_HEADER,
+    {"type": "string", "minLength": 1, "maxLength": 100},
+    OpenApiParameter.HEADER,
+    description="The caller's own name for the request; one name never runs twice.",
+)
+
 Text = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00]*$")]
 
 
@@ -53,6 +62,7 @@ class OptimizationSummary(BaseModel):
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     request_id: str
+    kind: Kind
     status: Status
     method: Method
     objective: Objective
@@ -86,6 +96,7 @@ class OptimizationDocument(BaseModel):
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     request_id: str
+    kind: Kind
     status: Status
     method: Method
     objective: Objective
@@ -113,7 +124,7 @@ class OptimizationDocument(BaseModel):
     """Seconds until its result while it waits, from measured durations."""
     progress: OptimizationProgressData | None
     """The newest report of the running solver."""
-    result: OptimizationResultData | None
+    result: OptimizationResultData | FrontierResultData | None
     error: ErrorData | None
 
 
@@ -180,14 +191,7 @@ class OptimizationsView(RestView):
     @extend_schema(
         operation_id="optimizations_submit",
         request=OptimizationRequestData,
-        parameters=[
-            OpenApiParameter(
-                IDEMPOTENCY_HEADER,
-                {"type": "string", "minLength": 1, "maxLength": 100},
-                OpenApiParameter.HEADER,
-                description="The caller's own name for the request; one name never runs twice.",
-            )
-        ],
+        parameters=[IDEMPOTENCY_PARAMETER],
         responses={
             202: OpenApiResponse(OptimizationDocument, description="Queued."),
             200: OpenApiResponse(
@@ -198,7 +202,11 @@ class OptimizationsView(RestView):
     )
     def post(self, request: Request) -> Response:
         """Submit a request; the body is the `data` of the wire's `optimization_request`."""
-        message = _message(request)
+        return self.submit(request, ClientMessage.OPTIMIZATION_REQUEST)
+
+    def submit(self, request: Request, kind: ClientMessage) -> Response:
+        """Submit the body as the data of a wire message."""
+        message = _message(request, kind)
         receipt = _submit(submission_of(self.owner(request), REST_CLIENT, message))
         row = receipt.request
         address = reverse("optimization", args=[row.request_id], request=request)
@@ -206,6 +214,28 @@ class OptimizationsView(RestView):
         return document_response(
             optimization_document(row), status=202 if queued else 200, Location=address
         )
+
+
+class FrontierView(OptimizationsView):
+    """Efficient frontiers; each is a request like any other and is read as one."""
+
+    http_method_names = ("post", "options")
+
+    @extend_schema(
+        operation_id="frontier_submit",
+        request=FrontierRequestData,
+        parameters=[IDEMPOTENCY_PARAMETER],
+        responses={
+            202: OpenApiResponse(OptimizationDocument, description="Queued."),
+            200: OpenApiResponse(
+                OptimizationDocument, description="Answered from the cache, or submitted before."
+            ),
+            **errors(400, 403, 409, 413, 415, 422),
+        },
+    )
+    def post(self, request: Request) -> Response:
+        """Submit a frontier; the body is the `data` of the wire's `frontier_request`."""
+        return self.submit(request, ClientMessage.FRONTIER_REQUEST)
 
 
 class OptimizationView(RestView):
@@ -291,7 +321,7 @@ def _own(owner: Owner, request_id: str) -> OptimizationRequest:
     return row
 
 
-def _message(request: Request) -> Message:
+def _message(request: Request, kind: ClientMessage) -> Message:
     """The body as the wire's own message, checked by the wire's own rules."""
     key = request.headers.get(IDEMPOTENCY_HEADER)
     if key is not None and not (1 <= len(key) <= 100 and key.isprintable()):
@@ -300,7 +330,7 @@ def _message(request: Request) -> Message:
             f"{IDEMPOTENCY_HEADER} must have 1 to 100 printable characters",
             [IDEMPOTENCY_HEADER],
         )
-    envelope: dict[str, Any] = {"type": ClientMessage.OPTIMIZATION_REQUEST}
+    envelope: dict[str, Any] = {"type": kind}
     envelope["data"] = body_object(request)
     if key is not None:
         envelope["request_id"] = key

@@ -8,6 +8,7 @@ from streaming.rest.documents import AsyncApiView, api_docs
 from streaming.rest.health import LiveView, MetricsView, ReadyView
 from streaming.rest.market import PricesView, SymbolsView
 from streaming.rest.optimizations import (
+    FrontierView,
     OptimizationCancelView,
     OptimizationsView,
     OptimizationView,
@@ -23,6 +24,7 @@ urlpatterns: list[URLPattern] = [
         OptimizationCancelView.as_view(),
         name="optimization-cancel",
     ),
+    path("api/v1/frontier/", FrontierView.as_view(), name="frontier"),
     path("api/v1/portfolios/", PortfoliosView.as_view(), name="portfolios"),
     path("api/v1/portfolios/<str:portfolio_id>/", PortfolioView.as_view(), name="portfolio"),
     path("api/v1/events/", EventsView.as_view(), name="events"),

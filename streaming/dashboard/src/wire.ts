@@ -2,6 +2,7 @@
 
 export const CLIENT_MESSAGE_VALUES = [
   "optimization_request",
+  "frontier_request",
   "optimization_cancel",
   "subscribe",
   "unsubscribe",
@@ -161,6 +162,58 @@ export interface FeedStatusData {
   last_tick: number | null;
 }
 
+/** One point of a frontier. */
+export interface FrontierPoint {
+  /** 0 for the least risk. */
+  index: number;
+  /** Yearly. */
+  target_return: number;
+  weights: Record<string, number>;
+  metrics: Record<string, number | null>;
+  optimality_gap: number | null;
+}
+
+/** Carries a point of a frontier as soon as it is found. */
+export interface FrontierPointData {
+  type: "frontier_point";
+  request_id: string;
+  client_id: string;
+  point: FrontierPoint;
+}
+
+/** Asks for an efficient frontier: the least risk for every expected return. */
+export interface FrontierRequestData {
+  /** Assets to optimise over. */
+  symbols: Array<string>;
+  /** The risk: variance, CVaR, mean absolute deviation, CDaR or drawdown; else the variance. */
+  objective?: Objective;
+  /** What every point has to satisfy. */
+  constraints?: Constraints;
+  /** How many, evenly spaced in expected return. */
+  points?: number;
+  trigger?: Trigger;
+  parameters?: OptimizationParameters;
+  /** The client's own notes, returned with the result. */
+  metadata?: Record<string, unknown>;
+}
+
+/** Carries a whole frontier. */
+export interface FrontierResultData {
+  type: "frontier_result";
+  request_id: string;
+  client_id: string;
+  points: Array<FrontierPoint>;
+  /** Seconds from the worker's claim to the end. */
+  optimization_time: number;
+  timestamp: number;
+  trigger: Trigger;
+  method: Method;
+  success: true;
+  cached: boolean;
+  error?: null;
+  metadata: Record<string, unknown>;
+}
+
 /** Bounds on the total weight of some assets, e.g. of a sector. */
 export interface Group {
   name: string;
@@ -213,6 +266,15 @@ export const OBJECTIVE_VALUES = [
   "minimize_value_at_risk",
   "maximize_omega",
   "maximize_calmar",
+  "maximize_utility",
+  "maximize_diversification",
+  "minimize_mad",
+  "minimize_cdar",
+  "minimize_max_drawdown",
+  "risk_parity",
+  "hierarchical_risk_parity",
+  "equal_weight",
+  "inverse_volatility",
 ] as const;
 /** What a portfolio is optimised for. */
 export type Objective = (typeof OBJECTIVE_VALUES)[number];
@@ -512,6 +574,7 @@ export const CLOSE_CODE = {
 /** The shape of `data` for each type of client frame. */
 export interface ClientData {
   optimization_request: OptimizationRequestData;
+  frontier_request: FrontierRequestData;
   optimization_cancel: CancelData;
   subscribe: TopicData;
   unsubscribe: TopicData;
@@ -537,7 +600,7 @@ export interface Envelope {
 
 export type ServerFrame =
   | (Envelope & { type: "connection_status"; data: ConnectionStatusData })
-  | (Envelope & { type: "portfolio_update"; data: OptimizationQueuedData | OptimizationStartedData | OptimizationProgressData | OptimizationResultData | OptimizationCancelledData })
+  | (Envelope & { type: "portfolio_update"; data: OptimizationQueuedData | OptimizationStartedData | OptimizationProgressData | OptimizationResultData | OptimizationCancelledData | FrontierPointData | FrontierResultData })
   | (Envelope & { type: "price_update"; data: PriceUpdateData })
   | (Envelope & { type: "feed_status"; data: FeedStatusData })
   | (Envelope & { type: "risk_alert"; data: RiskAlertData })
