@@ -52,6 +52,9 @@ system-packages: ## Install the Debian packages that the tests drive (as root)
 dashboard: ## Build the dashboard page, where npm can
 	@.ci/dashboard
 
+test-image: ## Build the container image and have it solve a portfolio (as root on Debian)
+	@docker/test-image
+
 bench: install-bench ## Run every benchmark and print its table
 	@for script in $(wildcard benchmarks/[a-z]*.py); do \
 		echo "== $$script"; $(BIN)/python $$script || exit 1; done
