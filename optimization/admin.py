@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 
 from optimization.errors import RequestError
 from optimization.models import OptimizationRequest
+from optimization.portfolio_admin import PortfolioAdmin
 from optimization.presentation import (
     NO_VALUE,
     document_rows,
@@ -23,11 +23,14 @@ from optimization.presentation import (
 )
 from optimization.repeating import owner_of, resubmission
 from optimization.services import request_cancel, request_submit
+from optimization.tables import document_table, rows_table, sentence_list
 
 if TYPE_CHECKING:
     RequestAdminBase = admin.ModelAdmin[OptimizationRequest]
 else:
     RequestAdminBase = admin.ModelAdmin
+
+__all__ = ["OptimizationRequestAdmin", "PortfolioAdmin"]
 
 ADMIN_CLIENT = "admin"
 """The client of requests that an operator runs again."""
@@ -179,18 +182,18 @@ class OptimizationRequestAdmin(RequestAdminBase):
     @admin.display(description="weights")
     def weights(self, row: OptimizationRequest) -> SafeString:
         """Weights as a table with bars."""
-        return _table(weight_rows((row.result or {}).get("weights", {})), "Symbol", "Weight")
+        return rows_table(weight_rows((row.result or {}).get("weights", {})), "Symbol", "Weight")
 
     @admin.display(description="metrics")
     def metrics(self, row: OptimizationRequest) -> SafeString:
         """Metrics as a table."""
-        return _table(metric_rows((row.result or {}).get("metrics", {})), "Metric", "Value")
+        return rows_table(metric_rows((row.result or {}).get("metrics", {})), "Metric", "Value")
 
     @admin.display(description="explanation")
     def explained(self, row: OptimizationRequest) -> SafeString:
         """What holds the optimum back."""
         sentences = explanation((row.result or {}).get("metadata", {}))
-        return render_to_string("admin/optimization/sentences.html", {"sentences": sentences})
+        return sentence_list(sentences)
 
     @admin.display(description="evidence")
     def evidence(self, row: OptimizationRequest) -> SafeString:
@@ -206,27 +209,27 @@ class OptimizationRequestAdmin(RequestAdminBase):
             "Window": metadata.get("window", {}),
             "Prices": metadata.get("data_sources", {}),
         }
-        return _table(document_rows(facts), "Fact", "Value")
+        return rows_table(document_rows(facts), "Fact", "Value")
 
     @admin.display(description="error")
     def error_text(self, row: OptimizationRequest) -> SafeString:
         """What went wrong and which fields to change."""
-        return _table(document_rows(row.error or {}), "Field", "Value")
+        return document_table(row.error or {})
 
     @admin.display(description="constraints")
     def asked_constraints(self, row: OptimizationRequest) -> SafeString:
         """The constraints as they were recorded."""
-        return _table(document_rows(row.constraints), "Field", "Value")
+        return document_table(row.constraints)
 
     @admin.display(description="parameters")
     def asked_parameters(self, row: OptimizationRequest) -> SafeString:
         """The parameters as they were recorded."""
-        return _table(document_rows(row.parameters), "Field", "Value")
+        return document_table(row.parameters)
 
     @admin.display(description="metadata")
     def notes(self, row: OptimizationRequest) -> SafeString:
         """The client's own notes."""
-        return _table(document_rows(row.metadata), "Field", "Value")
+        return document_table(row.metadata)
 
     def get_readonly_fields(
         self, request: HttpRequest, obj: OptimizationRequest | None = None
@@ -234,8 +237,3 @@ class OptimizationRequestAdmin(RequestAdminBase):
         """All of them."""
         sections = self.get_fieldsets(request, obj)
         return tuple(field for _, section in sections for field in section["fields"])
-
-
-def _table(rows: list[Any], name: str, value: str) -> SafeString:
-    context = {"rows": rows, "name": name, "value": value}
-    return render_to_string("admin/optimization/table.html", context)
