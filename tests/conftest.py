@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import django
 import pytest
+from django.db import connections
 from pytest_django.fixtures import Settings
 from redis import Redis
 
@@ -38,6 +39,11 @@ os.environ["REDIS_URL"] = f"unix://{_SOCKET}"
 os.environ["BROKER_URL"] = f"redis+socket://{_SOCKET}"
 os.environ["DJANGO_SETTINGS_MODULE"] = "quantumedge.settings"
 django.setup()
+
+# A file, because threads that share SQLite's in-memory database lock each other out.
+_DATABASE = connections.databases["default"]
+if _DATABASE["ENGINE"] == "django.db.backends.sqlite3":
+    _DATABASE["TEST"]["NAME"] = str(_FOLDER / "test.sqlite3")
 
 
 def _stop() -> None:
