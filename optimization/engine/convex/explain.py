@@ -66,6 +66,14 @@ def metric_of(instance: Instance, certificate: Certificate) -> Metric:
     return Metric(name, verb, unit, unit * value)
 
 
+def figure_of(instance: Instance, cost: float) -> float:
+    """A cost per period in the units of the metric that it moves."""
+    if instance.objective == Objective.MINIMIZE_VARIANCE:
+        return YEAR * float(np.sqrt(max(cost, 0.0)))
+    _, verb, unit = _METRICS[instance.objective]
+    return -unit * cost if verb == "adds" else unit * cost
+
+
 def binding_constraints(
     instance: Instance, weights: FloatArray, certificate: Certificate, evidence: Evidence
 ) -> tuple[BindingConstraint, ...]:

@@ -11,6 +11,8 @@ from optimization.engine.convex.linear import minimise_linear
 from optimization.engine.convex.quadratic import Mask, QuadraticProgramme
 from optimization.engine.convex.ratio import Tangency, holds_nothing, maximise_ratio
 from optimization.engine.convex.sortino import maximise_sortino
+from optimization.engine.convex.volatility import lies_on_frontier, maximise_within
+from optimization.engine.errors import SolverFailureError
 from optimization.engine.problem import FloatArray, Objective
 
 
@@ -51,7 +53,7 @@ COLD = Warm()
 
 def is_fast(instance: Instance) -> bool:
     """Whether a fast path knows the objective and every constraint."""
-    return instance.objective in _PATHS and instance.region.is_linear and not instance.cones
+    return instance.objective in _PATHS and instance.region.is_linear
 
 
 def solve_fast(instance: Instance, warm: Warm = COLD) -> FastOutcome:
@@ -60,7 +62,15 @@ def solve_fast(instance: Instance, warm: Warm = COLD) -> FastOutcome:
     Raises:
         SolverFailureError: It did not settle; the general path may.
     """
-    return _PATHS[instance.objective](instance, warm)
+    outcome = _PATHS[instance.objective](instance, warm)
+    if all(
+        instance.covariance.variance(outcome.weights - origin) <= limit**2
+        for _, limit, origin in instance.cones
+    ):
+        return outcome
+    if not lies_on_frontier(instance):
+        raise SolverFailureError("a limit on a deviation binds, which this path does not know")
+    return replace(outcome, weights=maximise_within(instance), solver="daqp")
 
 
 def _variance(instance: Instance, warm: Warm) -> FastOutcome:

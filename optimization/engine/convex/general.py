@@ -18,8 +18,9 @@ cp: Any = cvxpy  # its functions are assembled at import, out of a type checker'
 NAME = "cvxpy/clarabel"
 LINEAR_NAME = "cvxpy/highs"
 VERTEX_SECONDS = 10.0
-TOLERANCES = (1e-12, 1e-10, 1e-8)
-"""Tried in turn: a problem that cannot reach the first is still solved, and certified for less."""
+ATTEMPTS = ((1e-12, True), (1e-10, True), (1e-8, True), (1e-10, False))
+"""Tolerance, and whether to equilibrate, tried in turn: a problem that cannot reach the first is
+still solved, and certified for less."""
 
 USABLE = frozenset({cp.OPTIMAL, cp.OPTIMAL_INACCURATE})
 
@@ -46,32 +47,6 @@ def solve_general(instance: Instance) -> GeneralOutcome:
     scale = form.scale if isinstance(form.scale, float) else float(form.scale.value)
     weights = np.asarray(form.weights.value, dtype=np.float64) / scale
     return GeneralOutcome(weights, Evidence(read() if read else None), solver)
-
-
-def cone_multipliers(
-    instance: Instance, gradient: FloatArray, cost_weight: float
-) -> dict[str, float]:
-    """Multipliers of the limits on a deviation when gradient'w (+ costs) is minimised.
-
-    Raises:
-        SolverFailureError: Clarabel stopped without an answer.
-    """
-    form = make_form(instance, homogeneous=False, with_cones=False)
-    scale = float(np.abs(gradient).max()) or 1.0
-    root = instance.covariance.root()
-    cones = {
-        name: cp.norm(root @ (form.weights - origin) / limit, 2) <= 1.0
-        for name, limit, origin in instance.cones
-    }
-    linear = (gradient / scale) @ form.weights + (
-        cost_weight * instance.return_scale / scale
-    ) * form.cost
-    _solve(cp.Problem(cp.Minimize(linear), [*form.constraints, *cones.values()]))
-    limits = {name: limit for name, limit, _ in instance.cones}
-    return {
-        name: float(np.asarray(cone.dual_value).item()) * scale / limits[name]
-        for name, cone in cones.items()
-    }
 
 
 def least_deviation(instance: Instance, origin: FloatArray) -> float:
@@ -106,13 +81,14 @@ def _solve(problem: Any) -> str:
     """Solve at the tightest tolerance that Clarabel reaches; the name of what did it."""
     if problem.is_lp() and _solve_linear(problem):
         return LINEAR_NAME
-    for tolerance in TOLERANCES:
+    for tolerance, equilibrate in ATTEMPTS:
         options = {f"tol_{name}": tolerance for name in ("gap_abs", "gap_rel", "feas")}
+        options["equilibrate_enable"] = equilibrate
         with warnings.catch_warnings():
             # An inaccurate solution is judged by its certificate, not by a warning.
             warnings.simplefilter("ignore")
             try:
-                problem.solve(solver=cp.CLARABEL, max_threads=1, **options)
+                problem.solve(solver=cp.CLARABEL, max_threads=1, accept_unknown=True, **options)
             except cp.SolverError:
                 continue
         if problem.status in USABLE:

@@ -9,6 +9,9 @@ from optimization.engine.convex.region import Region, region_of, weights_by_symb
 from optimization.engine.moments import Covariance, estimate_covariance
 from optimization.engine.problem import TRADING_DAYS, FloatArray, Objective, Problem
 
+HELD = 1e-9
+"""Smallest absolute weight that counts as a position."""
+
 CONVEX = frozenset(
     {
         Objective.MAXIMIZE_SHARPE,
@@ -115,6 +118,12 @@ class Instance:
     def violation(self, weights: FloatArray) -> float:
         """Largest violation of any constraint; deviations are compared per year."""
         worst, year = self.region.violation(weights), float(np.sqrt(TRADING_DAYS))
+        held = np.abs(weights[np.abs(weights) > HELD])
+        constraints = self.problem.constraints
+        if constraints.max_assets is not None:
+            worst = max(worst, float(len(held) - constraints.max_assets))
+        if constraints.min_position is not None and len(held):
+            worst = max(worst, constraints.min_position - float(held.min()))
         for _, limit, origin in self.cones:
             deviation = float(np.sqrt(self.covariance.variance(weights - origin)))
             worst = max(worst, year * (deviation - limit))

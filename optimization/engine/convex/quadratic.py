@@ -152,8 +152,10 @@ class QuadraticProgramme:
         free[assets] = held == 0
         return Face(weights, free, (multipliers != 0) | (self.low == self.high))
 
-    def along(self, face: Face, direction: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """On one face, w(t) = base + t·slope minimises ½w'Qw − t·direction'w for every t.
+    def along(
+        self, face: Face, direction: FloatArray, pull: FloatArray | None = None
+    ) -> tuple[FloatArray, FloatArray]:
+        """On one face, base + t·slope minimises ½w'Qw − (pull + t·direction)'w for every t.
 
         Raises:
             SolverFailureError: Q is singular on the face.
@@ -171,6 +173,8 @@ class QuadraticProgramme:
         limits = np.where(self._nearer_high(face), self.high, self.low)[rows]
         right = np.zeros((size, 2))
         right[:k, 0] = PROXIMAL * face.weights[free] - self.scale * self.quadratic.times(base)[free]
+        if pull is not None:
+            right[:k, 0] += self.scale * pull[free]
         right[:k, 1] = self.scale * direction[free]
         right[k:, 0] = limits - self.matrix[rows] @ base
         try:

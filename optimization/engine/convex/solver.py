@@ -12,7 +12,6 @@ from optimization.engine.convex.certificate import (
     Certificate,
     Evidence,
     certify,
-    lower_gradient,
     ratio_parts,
 )
 from optimization.engine.convex.conflict import conflict_error
@@ -20,6 +19,7 @@ from optimization.engine.convex.explain import binding_constraints, risk_contrib
 from optimization.engine.convex.fast import COLD, Warm, is_fast, solve_fast
 from optimization.engine.convex.instance import CONVEX, Instance, instance_of
 from optimization.engine.convex.linear import minimise_linear
+from optimization.engine.convex.multipliers import cone_multipliers
 from optimization.engine.convex.quadratic import QuadraticProgramme
 from optimization.engine.convex.region import Region, Row
 from optimization.engine.convex.rules import is_rule, solve_rule
@@ -61,11 +61,13 @@ def solve_convex(problem: Problem, context: SolveContext) -> Solution:
         )
     check_bounds(problem)
     instance = instance_of(problem, context.parameters.get("covariance"))
-    solution, _ = solve_and_report(instance)
+    solution, _ = solve_and_report(instance, COLD, context)
     return replace(solution, solve_time=time.perf_counter() - started)
 
 
-def solve_and_report(instance: Instance, warm: Warm = COLD) -> tuple[Solution, Warm]:
+def solve_and_report(
+    instance: Instance, warm: Warm = COLD, context: SolveContext | None = None
+) -> tuple[Solution, Warm]:
     """Solve an instance, perhaps from what the last of its kind left behind.
 
     Raises:
@@ -74,6 +76,9 @@ def solve_and_report(instance: Instance, warm: Warm = COLD) -> tuple[Solution, W
     started = time.perf_counter()
     if is_rule(instance.objective):
         return _rule_solution(instance, started), COLD
+    if is_combinatorial(instance):
+        search = import_module("optimization.engine.convex.search")
+        return search.search_solution(instance, context or SolveContext(), started), COLD
     try:
         check_solvable(instance)
         answer, warm = solve_instance(instance, warm)
@@ -97,7 +102,7 @@ def solve_instance(instance: Instance, warm: Warm = COLD) -> tuple["Answer", War
             tried = f" after {outcome.solver}"
             fast = answer_of(instance, outcome.weights, outcome.evidence, outcome.solver)
         except SolverFailureError:
-            tried = tried or " after the fast path"
+            tried = tried or ("" if instance.cones else " after the fast path")
         else:
             if fast.certificate.gap <= CERTIFIED:
                 return fast, outcome.warm
@@ -126,7 +131,8 @@ def answer_of(instance: Instance, weights: FloatArray, evidence: Evidence, solve
     weights = settle(most_invested(instance, weights), instance.region)
     check_bounded(instance, weights)
     if instance.cones and not evidence.cone_multipliers:
-        evidence = with_cone_multipliers(instance, weights, evidence)
+        found = cone_multipliers(instance, weights, evidence)
+        evidence = replace(evidence, cone_multipliers=found)
     return Answer(weights, certify(instance, weights, evidence), evidence, solver)
 
 
@@ -207,15 +213,6 @@ def most_invested(instance: Instance, weights: FloatArray) -> FloatArray:
     return weights * factor if np.isfinite(factor) and factor > 1 else weights
 
 
-def with_cone_multipliers(instance: Instance, weights: FloatArray, evidence: Evidence) -> Evidence:
-    """Add the multipliers of the limits on a deviation at a portfolio."""
-    general = import_module("optimization.engine.convex.general")
-    gradient, cost_weight = lower_gradient(instance, weights, evidence)
-    return replace(
-        evidence, cone_multipliers=general.cone_multipliers(instance, gradient, cost_weight)
-    )
-
-
 def _rule_solution(instance: Instance, started: float) -> Solution:
     outcome = solve_rule(instance)
     return Solution(
@@ -244,6 +241,13 @@ def solution_of(instance: Instance, answer: Answer, started: float) -> Solution:
         binding=binding,
         risk_contributions=risk_contributions(instance, answer.weights),
     )
+
+
+def is_combinatorial(instance: Instance) -> bool:
+    """Whether the constraints need a search over which assets are held."""
+    constraints = instance.problem.constraints
+    fewer = constraints.max_assets is not None and constraints.max_assets < len(instance.mean)
+    return not is_rule(instance.objective) and (fewer or bool(constraints.min_position))
 
 
 def check_solvable(instance: Instance) -> None:

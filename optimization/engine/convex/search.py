@@ -1,0 +1,111 @@
+"""Solutions of problems whose holdings have to be searched for."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from optimization.engine.convex.cardinality import SearchState, branch_and_bound
+from optimization.engine.convex.conflict import conflict_error
+from optimization.engine.convex.explain import figure_of
+from optimization.engine.convex.instance import HELD, Instance
+from optimization.engine.convex.solver import check_solvable, solution_of
+from optimization.engine.errors import InfeasibleProblemError, InvalidProblemError
+from optimization.engine.problem import FloatArray, Progress, Solution
+from optimization.engine.registry import SolveContext
+
+TIME_LIMIT = 10.0
+"""Seconds, unless ``parameters.time_limit`` says otherwise."""
+
+LONGEST = 3600.0
+
+
+def search_solution(instance: Instance, context: SolveContext, started: float) -> Solution:
+    """The best portfolio with few enough, large enough positions, with its certified gap.
+
+    Raises:
+        InvalidProblemError: ``time_limit`` is no number of seconds.
+        EngineError: See ``optimization.engine.errors``.
+    """
+    limit = context.parameters.get("time_limit", TIME_LIMIT)
+    if not isinstance(limit, int | float) or not 0 < limit <= LONGEST:
+        raise InvalidProblemError(
+            f"time_limit is {limit!r}; it is a number of seconds up to {LONGEST:g}",
+            ["parameters.time_limit"],
+        )
+    _check_count(instance)
+
+    def report(state: SearchState) -> None:
+        best = state.best
+        weights: FloatArray = np.zeros(0) if best is None else best.weights
+        value = np.inf if best is None else best.certificate.value
+        context.on_progress(
+            Progress(
+                iteration=state.nodes,
+                evaluations=state.nodes,
+                best_value=figure_of(instance, value),
+                bound=figure_of(instance, state.bound),
+                gap=state.gap,
+                elapsed=state.elapsed,
+                weights=weights,
+            )
+        )
+
+    try:
+        check_solvable(instance)
+        state = branch_and_bound(instance, float(limit), report)
+    except InfeasibleProblemError as error:
+        if error.fields == ("constraints",):
+            raise conflict_error(instance) from error
+        raise
+    return _described(instance, state, started)
+
+
+def _described(instance: Instance, state: SearchState, started: float) -> Solution:
+    if state.best is None:
+        raise InfeasibleProblemError("no portfolio satisfies every constraint", ["constraints"])
+    # The relaxation's own row, the count, comes after the problem's.
+    certificate = state.best.certificate
+    linear = replace(certificate.linear, rows=certificate.linear.rows[: len(instance.region.rows)])
+    answer = replace(state.best, certificate=replace(certificate, linear=linear))
+    solution = solution_of(instance, answer, started)
+    held = {
+        symbol
+        for symbol, weight in zip(instance.problem.symbols, state.best.weights, strict=True)
+        if abs(weight) > HELD
+    }
+    # Prices of assets that the search left out would be those of its own zero bounds.
+    binding = tuple(item for item in solution.binding if item.symbol in (None, *held))
+    finished = state.gap <= 1e-8
+    return replace(
+        solution,
+        solver=f"branch and bound over {solution.solver}",
+        optimality_gap=state.gap,
+        binding=binding,
+        diagnostics={"nodes": state.nodes, "stopped_by": "optimal" if finished else "time_limit"},
+    )
+
+
+def _check_count(instance: Instance) -> None:
+    """Refuse too few assets to fill a budget, before any search."""
+    constraints, region = instance.problem.constraints, instance.region
+    most = constraints.max_assets
+    if most is None:
+        return
+    forced = int(((region.lower > 0) | (region.upper < 0)).sum())
+    if forced > most:
+        raise InfeasibleProblemError(
+            f"min_weight holds {forced} assets and max_assets is {most}; raise max_assets to"
+            f" {forced}, or use min_position, which binds only the assets that are held",
+            ["constraints.min_weight", "constraints.max_assets"],
+        )
+    if not constraints.sum_to_one:
+        return
+    largest = np.sort(region.upper)[::-1]
+    if float(largest[:most].sum()) >= 1.0 - HELD:
+        return
+    enough = int(np.searchsorted(np.cumsum(largest), 1.0 - HELD)) + 1
+    raise InfeasibleProblemError(
+        f"{most} assets of at most {largest[0]:g} each cannot sum to 1; raise max_assets to"
+        f" {enough} or max_weight to {1 / most:.6g}",
+        ["constraints.max_assets", "constraints.max_weight"],
+    )

@@ -1,0 +1,121 @@
+"""Few assets and smallest positions, against every subset there is."""
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+
+from optimization.engine import AssetBounds, Objective, Problem, measures, solve
+from optimization.engine.errors import (
+    InfeasibleProblemError,
+    NoExcessReturnError,
+    SolveCancelledError,
+)
+
+OBJECTIVES = (
+    Objective.MAXIMIZE_SHARPE,
+    Objective.MINIMIZE_VARIANCE,
+    Objective.MINIMIZE_CVAR,
+    Objective.MAXIMIZE_SORTINO,
+    Objective.MAXIMIZE_RETURN,
+)
+
+
+def best_of_all_subsets(problem: Problem) -> float:
+    """Hold each subset at no less than min_position, exactly, and take the best."""
+    constraints, n = problem.constraints, problem.n_assets
+    cost, best = measures.cost_function(problem), np.inf
+    for count in range(1, (constraints.max_assets or n) + 1):
+        for subset in itertools.combinations(range(n), count):
+            symbols = tuple(problem.symbols[asset] for asset in subset)
+            part = Problem(
+                returns=problem.returns[:, subset],
+                symbols=symbols,
+                objective=problem.objective,
+                constraints=dataclasses.replace(
+                    constraints,
+                    max_assets=None,
+                    min_position=None,
+                    min_weight=constraints.min_position,
+                ),
+            )
+            try:
+                weights = np.zeros(n)
+                weights[list(subset)] = solve(part).weights
+            except (InfeasibleProblemError, NoExcessReturnError):
+                continue
+            best = min(best, float(cost(weights)))
+    return best
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize(
+    "constraints",
+    [
+        {"max_assets": 3, "max_weight": 0.6},
+        {"min_position": 0.15, "max_weight": 0.5},
+        {"max_assets": 4, "min_position": 0.2},
+    ],
+)
+def test_no_subset_is_better(make_problem, objective, constraints):
+    problem = make_problem(6, 252, objective, **constraints)
+    solution = solve(problem)
+    best = best_of_all_subsets(problem)
+    assert float(measures.cost_function(problem)(solution.weights)) == pytest.approx(best, rel=1e-9)
+    held = solution.weights[solution.weights > 1e-9]
+    assert len(held) <= constraints.get("max_assets", 6)
+    assert held.min() >= constraints.get("min_position", 0) - 1e-9
+    assert solution.optimality_gap <= 1e-8
+    assert solution.max_violation <= 1e-9
+    assert solution.diagnostics["stopped_by"] == "optimal"
+
+
+def test_short_positions_count_too(make_problem):
+    problem = make_problem(
+        6,
+        252,
+        Objective.MINIMIZE_VARIANCE,
+        long_only=False,
+        max_weight=0.8,
+        max_assets=3,
+        min_position=0.1,
+    )
+    solution = solve(problem)
+    held = np.abs(solution.weights[np.abs(solution.weights) > 1e-9])
+    assert len(held) <= 3
+    assert held.min() >= 0.1 - 1e-9
+    assert solution.optimality_gap <= 1e-8
+
+
+def test_too_few_assets_for_the_budget_are_named(make_problem):
+    with pytest.raises(InfeasibleProblemError, match="raise max_assets to 3") as caught:
+        solve(make_problem(6, 252, max_assets=2, max_weight=0.4))
+    assert "constraints.max_assets" in caught.value.fields
+
+
+def test_more_required_positions_than_allowed_are_named(make_problem):
+    bounds = {symbol: AssetBounds(min_weight=0.1) for symbol in ("AAPL", "AMD", "BAC")}
+    with pytest.raises(InfeasibleProblemError, match="holds 3 assets and max_assets is 2"):
+        solve(make_problem(6, 252, max_assets=2, asset_bounds=bounds))
+
+
+def test_an_interrupted_search_knows_its_gap(make_problem):
+    problem = make_problem(20, 1260, Objective.MINIMIZE_VARIANCE, min_position=0.13)
+    solution = solve(problem, parameters={"time_limit": 1e-6})
+    finished = solve(problem, parameters={"time_limit": 60})
+    cost = measures.cost_function(problem)
+    ours, exact = float(cost(solution.weights)), float(cost(finished.weights))
+    assert solution.diagnostics["stopped_by"] == "time_limit"
+    assert solution.optimality_gap > 0
+    assert ours * (1 - solution.optimality_gap) <= exact * (1 + 1e-9) <= ours * (1 + 2e-9)
+
+
+def test_progress_can_stop_the_search(make_problem):
+    def stop(progress):
+        assert progress.bound <= progress.best_value
+        raise SolveCancelledError("enough")
+
+    problem = make_problem(20, 252, Objective.MINIMIZE_MAD, min_position=0.13)
+    with pytest.raises(SolveCancelledError):
+        solve(problem, on_progress=stop)
