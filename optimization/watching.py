@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from django.conf import settings
-from django.db import DatabaseError, close_old_connections
+from django.db import DatabaseError, close_old_connections, connection
 from redis.exceptions import RedisError
 
 from marketdata.errors import MarketDataError
@@ -77,7 +77,9 @@ class Watcher:
 
     def on_tick(self, quotes: Mapping[str, Quote]) -> None:
         """Take newest quotes in and act on them; errors of a backend wait for the next tick."""
-        close_old_connections()
+        # A tick that is recorded inside a transaction must not end that transaction.
+        if not connection.in_atomic_block:
+            close_old_connections()
         try:
             self._refresh()
             if self._book is None:
