@@ -1,14 +1,17 @@
 """One client as the fan-out sees it: who it is, what it wants, what waits for it."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from optimization.submissions import Owner
+from streaming.delivery import Address, Delivery
 from streaming.outbox import Outbox
 from streaming.protocol import Topic
-from streaming.publish import Address
 from streaming.topics import Subscription
+
+REMEMBERED_ENDS = 10_000
+"""Requests whose end a connection remembers to have been told."""
 
 
 class Connection:
@@ -19,6 +22,7 @@ class Connection:
         owner: Whose frames it may see.
         outbox: What waits for it.
         subscriptions: What it asked to hear.
+        ids: Its own id and those of the connections that it stands in for.
     """
 
     def __init__(self, client_id: str, owner: Owner, outbox: Outbox) -> None:
@@ -26,27 +30,43 @@ class Connection:
         self.owner = owner
         self.outbox = outbox
         self.subscriptions: set[Subscription] = set()
-        self._ids = {client_id}
+        self.ids = {client_id}
+        self._told: dict[str, None] = {}
         self._holds = 0
-        self._held: list[Callable[[], None]] = []
-
-    def adopt(self, client_id: str) -> None:
-        """Stand in for a connection that was lost: its answers come here."""
-        self._ids.add(client_id)
+        self._held: list[Delivery] = []
 
     def wants(self, address: Address) -> bool:
         """Whether a frame of its owner is for this client."""
         if address.owner != self.owner.key:
             return False
-        if address.client_id in self._ids:
+        if address.client_id in self.ids:
             return True
         whole = Subscription(address.topic)
         narrowed = Subscription(address.topic, address.subject)
         return whole in self.subscriptions or narrowed in self.subscriptions
 
-    def deliver(self, text: str) -> None:
+    @property
+    def listens(self) -> bool:
+        """Whether it hears more than what it asked for itself and prices."""
+        return any(s.topic is not Topic.PRICE_UPDATES for s in self.subscriptions)
+
+    def deliver(self, delivery: Delivery) -> None:
         """Put a frame into the outbox, or hold it back while an answer is being made."""
-        self._when_free(lambda: self.outbox.put_text(text))
+        if self._holds:
+            self._held.append(delivery)
+        else:
+            self.put(delivery)
+
+    def put(self, delivery: Delivery) -> bool:
+        """Put a frame into the outbox at once; False when this client was told it before."""
+        if delivery.once is not None:
+            if delivery.once in self._told:
+                return False
+            self._told[delivery.once] = None
+            if len(self._told) > REMEMBERED_ENDS:
+                del self._told[next(iter(self._told))]
+        self.outbox.put_text(delivery.text)
+        return True
 
     def deliver_prices(self, prices: Mapping[str, Any], timestamp: float) -> None:
         """Put those of the prices into the outbox that the client subscribed to."""
@@ -71,11 +91,5 @@ class Connection:
             self._holds -= 1
             if self._holds == 0:
                 held, self._held = self._held, []
-                for put in held:
-                    put()
-
-    def _when_free(self, put: Callable[[], None]) -> None:
-        if self._holds:
-            self._held.append(put)
-        else:
-            put()
+                for delivery in held:
+                    self.put(delivery)

@@ -9,23 +9,24 @@ frame and never loses it.
 import asyncio
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from channels.layers import get_channel_layer
 from django.conf import settings
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json
 from redis import asyncio as redis_asyncio
 from redis.exceptions import RedisError
 
 from marketdata.quotes import FeedStatus, feed_status
 from streaming import history
 from streaming.connection import Connection
+from streaming.delivery import Delivery
 from streaming.executor import run_blocking
 from streaming.frames import feed_status_frame
 from streaming.history import Place
 from streaming.protocol import Topic
-from streaming.publish import PRICES_GROUP, Address, owner_group
+from streaming.publish import PRICES_GROUP, owner_group
 
 logger = logging.getLogger(__name__)
 
@@ -35,11 +36,45 @@ CATCH_UP_SECONDS = 1.0
 
 @dataclass(slots=True)
 class _Feed:
-    """What the hub knows of one owner: its local connections and the newest number delivered."""
+    """What the hub knows of one owner: its local connections and the newest number delivered.
 
-    connections: set[Connection]
+    Attributes:
+        place: The newest number delivered.
+        joined: Whether this process hears the owner's group.
+        connections: The owner's connections to this process.
+        by_id: The same by client id; one that stands in for another is there twice.
+        listeners: Those that subscribed to more than prices.
+    """
+
     place: Place
     joined: bool = False
+    connections: set[Connection] = field(default_factory=set)
+    by_id: dict[str, set[Connection]] = field(default_factory=dict)
+    listeners: set[Connection] = field(default_factory=set)
+
+    def add(self, connection: Connection) -> None:
+        """Take a connection in, or note that its ids or subscriptions have changed."""
+        self.connections.add(connection)
+        for client_id in connection.ids:
+            self.by_id.setdefault(client_id, set()).add(connection)
+        (self.listeners.add if connection.listens else self.listeners.discard)(connection)
+
+    def remove(self, connection: Connection) -> None:
+        """Forget a connection that is gone."""
+        self.connections.discard(connection)
+        self.listeners.discard(connection)
+        for client_id in connection.ids:
+            same = self.by_id.get(client_id, set())
+            same.discard(connection)
+            if not same:
+                self.by_id.pop(client_id, None)
+
+    def deliver(self, delivery: Delivery) -> None:
+        """Give a frame to those of the connections that it is for."""
+        named = self.by_id.get(delivery.address.client_id or "", set())
+        for connection in named | self.listeners:
+            if connection.wants(delivery.address):
+                connection.deliver(delivery)
 
 
 class Hub:
@@ -75,8 +110,8 @@ class Hub:
         async with self._lock:
             await self._start()
             owner = connection.owner.key
-            feed = self._feeds.setdefault(owner, _Feed(set(), Place("", 0)))
-            feed.connections.add(connection)
+            feed = self._feeds.setdefault(owner, _Feed(Place("", 0)))
+            feed.add(connection)
             if not feed.joined:
                 await self._join_group(owner, feed)
             return feed.place
@@ -87,7 +122,7 @@ class Hub:
             owner = connection.owner.key
             feed = self._feeds.get(owner)
             if feed is not None:
-                feed.connections.discard(connection)
+                feed.remove(connection)
                 if not feed.connections:
                     del self._feeds[owner]
                     await self._layer.group_discard(owner_group(owner), self._channel)
@@ -97,9 +132,21 @@ class Hub:
     async def subscriptions_changed(self, connection: Connection) -> None:
         """Join or leave the price group as the process' connections need it."""
         async with self._lock:
+            feed = self._feeds.get(connection.owner.key)
+            if feed is not None and connection in feed.connections:
+                feed.add(connection)
             await self._update_price_reader(connection)
 
-    async def missed(self, connection: Connection, since: Place) -> list[tuple[int, str]] | None:
+    def adopt(self, connection: Connection, client_id: str) -> None:
+        """Let a connection stand in for a lost one: what was for that one comes here."""
+        connection.ids.add(client_id)
+        feed = self._feeds.get(connection.owner.key)
+        if feed is not None and connection in feed.connections:
+            feed.add(connection)
+
+    async def missed(
+        self, connection: Connection, since: Place
+    ) -> list[tuple[int, Delivery]] | None:
         """Frames for a connection after a place, or None when they are no longer kept."""
         owner = connection.owner.key
         async with self._redis.pipeline() as pipe:
@@ -114,9 +161,9 @@ class Hub:
         found = []
         for entry_id, fields in entries:
             seq = int(entry_id.split(b"-")[0])
-            text = self._text_for(connection, fields[b"message"], Place(since.epoch, seq))
-            if text is not None:
-                found.append((seq, text))
+            delivery = Delivery.decode(fields[b"message"])
+            if connection.wants(delivery.address):
+                found.append((seq, delivery.at(Place(since.epoch, seq))))
         return found
 
     async def close(self) -> None:
@@ -160,11 +207,13 @@ class Hub:
 
     async def _receive(self) -> None:
         while True:
-            message = await self._layer.receive(self._channel)
             try:
-                await self._dispatch(message)
+                await self._dispatch(await self._layer.receive(self._channel))
             except RedisError as error:
                 logger.warning("a message waits for the next catch-up: %s", error)
+            except (ValueError, TypeError, KeyError):
+                # Somebody else's bytes on our channel must not end the hub for everybody.
+                logger.exception("a message on the channel layer was not understood")
 
     async def _dispatch(self, message: dict[str, Any]) -> None:
         if message["type"] == "prices":
@@ -172,16 +221,16 @@ class Hub:
             for reader in self._price_readers:
                 reader.deliver_prices(prices, now)
             return
-        owner = from_json(message["message"])["address"]["owner"]
+        owner = message["owner"]
         feed = self._feeds.get(owner)
         if feed is None:
             return
         if message["type"] == "ephemeral":
-            self._deliver(feed, message["message"], None)
+            feed.deliver(Delivery.decode(message["message"]))
             return
         place = Place(message["epoch"], message["seq"])
         if place.epoch == feed.place.epoch and place.seq == feed.place.seq + 1:
-            self._deliver(feed, message["message"], place)
+            feed.deliver(Delivery.decode(message["message"]).at(place))
             feed.place = place
         elif place.epoch != feed.place.epoch or place.seq > feed.place.seq:
             await self._deliver_missing(owner, feed)
@@ -230,24 +279,8 @@ class Hub:
             # Another task may have delivered it while this one waited for Redis.
             if place.epoch == feed.place.epoch and place.seq <= feed.place.seq:
                 continue
-            self._deliver(feed, fields[b"message"], place)
+            feed.deliver(Delivery.decode(fields[b"message"]).at(place))
             feed.place = place
-
-    def _deliver(self, feed: _Feed, message: bytes, place: Place | None) -> None:
-        for connection in feed.connections:
-            text = self._text_for(connection, message, place)
-            if text is not None:
-                connection.deliver(text)
-
-    @staticmethod
-    def _text_for(connection: Connection, message: bytes, place: Place | None) -> str | None:
-        document = from_json(message)
-        if not connection.wants(Address(**document["address"])):
-            return None
-        frame = document["frame"]
-        if place is not None:
-            frame = {**frame, "seq": place.seq, "epoch": place.epoch}
-        return to_json(frame).decode()
 
 
 _hubs: dict[asyncio.AbstractEventLoop, Hub] = {}

@@ -8,8 +8,10 @@ from optimization import portfolios, services
 from optimization.errors import RequestError
 from optimization.models import Portfolio
 from optimization.portfolios import PortfolioStanding
+from optimization.services import Receipt
 from streaming.connection import Connection
 from streaming.decoding import FrameError, Message
+from streaming.delivery import Delivery
 from streaming.executor import run_blocking
 from streaming.fanout import hub
 from streaming.frames import queued_frame, terminal_frame, watching_frame
@@ -30,6 +32,7 @@ from streaming.protocol import (
     UnwatchedData,
     server_frame,
 )
+from streaming.receivers import request_address
 from streaming.topics import Subscription, TopicError
 
 
@@ -55,10 +58,25 @@ async def handle_request(session: Session, message: Message) -> None:
             receipt = await run_blocking(lambda: services.request_submit(submission))
         except RequestError as error:
             raise _frame_error(error, message.echo) from error
-        if not receipt.request.is_terminal:
+        if receipt.repeated:
+            await _repeat(connection, receipt)
+        elif not receipt.request.is_terminal:
             connection.outbox.put(queued_frame(receipt))
-        elif receipt.repeated:
-            connection.outbox.put(terminal_frame(receipt.request))
+
+
+async def _repeat(connection: Connection, receipt: Receipt) -> None:
+    """Answer a request that was submitted before: its news come to this connection, too."""
+    request = receipt.request
+    hub().adopt(connection, request.client_id)
+    # It may have ended after it was looked up and before this connection stood in for it.
+    await run_blocking(request.refresh_from_db)
+    if not request.is_terminal:
+        connection.outbox.put(queued_frame(receipt))
+        return
+    ended = Delivery.of(request_address(request), terminal_frame(request), request.request_id)
+    if not connection.put(ended):
+        # It was told before and is asked for again: whoever asks gets an answer.
+        connection.outbox.put_text(ended.text)
 
 
 async def handle_cancel(session: Session, message: Message) -> None:
@@ -89,16 +107,14 @@ async def handle_resume(session: Session, message: Message) -> None:
     """Replay what a lost connection missed, then say whether that was all of it."""
     data = cast("ResumeData", message.data)
     connection = session.connection
-    connection.adopt(data.client_id)
+    hub().adopt(connection, data.client_id)
     with connection.hold():
         missed = await hub().missed(connection, Place(data.epoch, data.seq))
         # What is newer than this connection itself is delivered to it anyhow.
-        replayed = [text for seq, text in missed or () if seq <= session.joined.seq]
-        for text in replayed:
-            connection.outbox.put_text(text)
+        earlier = [frame for seq, frame in missed or () if seq <= session.joined.seq]
         reply = ResumedData(
             recovered=missed is not None,
-            replayed=len(replayed),
+            replayed=sum(connection.put(frame) for frame in earlier),
             epoch=session.joined.epoch,
             seq=session.joined.seq,
         )

@@ -5,7 +5,6 @@ client, in the channel layer's own encoding and under its own name for the group
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any
 
@@ -15,26 +14,9 @@ from pydantic_core import to_json
 
 from marketdata.redis_client import redis_client
 from streaming import history
-from streaming.protocol import Topic
+from streaming.delivery import Address, Delivery
 
 PRICES_GROUP = "prices"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
-    """Who a frame is for.
-
-    Attributes:
-        owner: Whose frame it is; nobody else ever gets it.
-        topic: Subscribers of this topic get it.
-        client_id: This connection gets it besides, subscribed or not.
-        subject: What the topic may be narrowed to, e.g. a portfolio's id.
-    """
-
-    owner: str
-    topic: Topic
-    client_id: str | None = None
-    subject: str | None = None
 
 
 def owner_group(owner: str) -> str:
@@ -50,18 +32,27 @@ def publish_durable(address: Address, frame: Mapping[str, Any], once: str | None
         frame: The frame without ``client_id``, ``seq`` and ``epoch``.
         once: A name under which the frame is told only once, however often this is called.
     """
-    message = to_json({"address": asdict(address), "frame": frame})
+    message = Delivery.of(address, frame, once).encode()
     place = history.append(address.owner, message, once)
     _group_send(
         owner_group(address.owner),
-        {"type": "durable", "message": message, "epoch": place.epoch, "seq": place.seq},
+        {
+            "type": "durable",
+            "owner": address.owner,
+            "message": message,
+            "epoch": place.epoch,
+            "seq": place.seq,
+        },
     )
 
 
 def publish_ephemeral(address: Address, frame: Mapping[str, Any]) -> None:
     """Send a frame to those connected and keep nothing."""
-    message = to_json({"address": asdict(address), "frame": frame})
-    _group_send(owner_group(address.owner), {"type": "ephemeral", "message": message})
+    message = Delivery.of(address, frame).encode()
+    _group_send(
+        owner_group(address.owner),
+        {"type": "ephemeral", "owner": address.owner, "message": message},
+    )
 
 
 def publish_prices(prices: Mapping[str, Mapping[str, Any]]) -> None:

@@ -10,6 +10,7 @@ from marketdata.quotes import Quote
 from optimization.engine.frontier import FrontierPoint
 from optimization.engine.problem import Progress
 from optimization.models import OptimizationRequest, Portfolio
+from streaming.delivery import Address
 from streaming.frames import (
     point_frame,
     progress_frame,
@@ -18,7 +19,7 @@ from streaming.frames import (
     terminal_frame,
 )
 from streaming.protocol import Topic
-from streaming.publish import Address, publish_durable, publish_ephemeral, publish_prices
+from streaming.publish import publish_durable, publish_ephemeral, publish_prices
 
 logger = logging.getLogger(__name__)
 
