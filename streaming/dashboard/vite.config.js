@@ -12,6 +12,8 @@ export default defineConfig({
     // The polyfill and inlined assets would break the content security policy.
     modulePreload: { polyfill: false },
     assetsInlineLimit: 0,
+    // compress.mjs removes old files later: a running server still names them.
+    emptyOutDir: false,
     reportCompressedSize: true,
   },
 });

@@ -36,12 +36,20 @@ export async function loadHistory(): Promise<readonly HistoryRow[] | null> {
   return all.map((one) => ({
     key: one.request_id,
     requestId: one.request_id,
-    request: one,
+    request: requestOf(one),
     status: one.status,
     at: Date.parse(one.created_at),
     metrics: one.metrics ?? one.result?.metrics ?? null,
     run: null,
   }));
+}
+
+/** What was asked, without what became of it. */
+function requestOf(one: Recorded): OptimizationRequestData {
+  const { symbols, objective, method, trigger, constraints, parameters, metadata } = one;
+  const all = { symbols, objective, method, trigger, constraints, parameters, metadata };
+  const present = Object.entries(all).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(present) as unknown as OptimizationRequestData;
 }
 
 /** Opens a recorded optimisation in the result panel. */
@@ -53,7 +61,7 @@ export async function openRecorded(requestId: string): Promise<void> {
   }
   adopt(
     recorded({
-      request: one,
+      request: requestOf(one),
       requestId: one.request_id,
       status: one.status,
       sentAt: Date.parse(one.created_at),

@@ -9,8 +9,6 @@ export interface Quote {
   receivedAt: number;
   /** The first price seen since the page was opened. */
   first: number;
-  /** Direction of the newest move: 1, 0 or −1. */
-  move: number;
   /** One price a second, oldest first. */
   history: number[];
   sampledAt: number;
@@ -64,13 +62,11 @@ export class PriceBook {
         point,
         receivedAt: now,
         first: point.price,
-        move: 0,
         history,
         sampledAt: now,
       });
       return true;
     }
-    quote.move = Math.sign(point.price - quote.point.price) || quote.move;
     quote.point = point;
     quote.receivedAt = now;
     if (now - quote.sampledAt >= 1000) {

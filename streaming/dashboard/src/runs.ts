@@ -34,6 +34,7 @@ export interface Run {
 }
 
 const KEPT = 300;
+const NEWS_SHOWN = 8_000;
 const LONGEST_CURVE = 600;
 const ENDED: ReadonlySet<RunStatus> = new Set(["succeeded", "failed", "cancelled"]);
 
@@ -55,6 +56,8 @@ export function notify(tone: Notice["tone"], text: string): void {
   noticeCount += 1;
   const notice = { id: noticeCount, tone, text };
   notices.update((all) => [...all.filter((other) => other.text !== text), notice].slice(-4));
+  // News passes; what went wrong stays until it was read.
+  if (tone === "info") window.setTimeout(() => dismiss(notice.id), NEWS_SHOWN);
 }
 
 export function dismiss(id: number): void {

@@ -27,6 +27,7 @@ const FIRST_DELAY = 500;
 const LONGEST_DELAY = 15_000;
 const HEARTBEAT = 25_000;
 const SILENCE = 10_000;
+const SETTLED = 3_000;
 const RESUME = "resume";
 const TOPICS = ["portfolio_updates", "price_updates", "risk_alerts"] as const;
 
@@ -98,6 +99,8 @@ export class Socket {
     this.#beat();
     window.clearInterval(this.#heartbeat);
     this.#heartbeat = window.setInterval(() => this.#beat(), HEARTBEAT);
+    // The first beat competes with everything that a new page loads; this one measures the line.
+    window.setTimeout(() => this.#beat(), SETTLED);
     this.onGreeted();
   }
 

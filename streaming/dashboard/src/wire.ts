@@ -1,6 +1,7 @@
 // Generated from streaming/protocol.py by `manage.py export_wire_types`; do not edit.
 
 export const CLIENT_MESSAGE_VALUES = [
+  "auth",
   "optimization_request",
   "frontier_request",
   "optimization_cancel",
@@ -23,6 +24,7 @@ export const TOPIC_VALUES = [
 export type Topic = (typeof TOPIC_VALUES)[number];
 
 export const SERVER_MESSAGE_VALUES = [
+  "auth",
   "connection_status",
   "portfolio_update",
   "price_update",
@@ -43,6 +45,21 @@ export type ServerMessage = (typeof SERVER_MESSAGE_VALUES)[number];
 export interface AssetBounds {
   min_weight?: number | null;
   max_weight?: number | null;
+}
+
+/** Signs a program in; the first message where the handshake carried no credentials. */
+export interface AuthData {
+  /** An API token. */
+  token: string;
+}
+
+/** Confirms that a program is signed in; `connection_status` follows. */
+export interface AuthenticatedData {
+  status: "authenticated";
+  user: string;
+  scope: "read" | "trade";
+  /** ISO 8601, UTC: when the token ends and the connection with it; null for never. */
+  expires_at: string | null;
 }
 
 /** Cancels a request. */
@@ -573,6 +590,7 @@ export const CLOSE_CODE = {
 
 /** The shape of `data` for each type of client frame. */
 export interface ClientData {
+  auth: AuthData;
   optimization_request: OptimizationRequestData;
   frontier_request: FrontierRequestData;
   optimization_cancel: CancelData;
@@ -599,6 +617,7 @@ export interface Envelope {
 }
 
 export type ServerFrame =
+  | (Envelope & { type: "auth"; data: AuthenticatedData })
   | (Envelope & { type: "connection_status"; data: ConnectionStatusData })
   | (Envelope & { type: "portfolio_update"; data: OptimizationQueuedData | OptimizationStartedData | OptimizationProgressData | OptimizationResultData | OptimizationCancelledData | FrontierPointData | FrontierResultData })
   | (Envelope & { type: "price_update"; data: PriceUpdateData })

@@ -40,7 +40,7 @@ const METHOD_WORDS: Partial<Record<Method, Words>> = {
   },
 };
 
-const OBJECTIVE_WORDS: Partial<Record<Objective, Words>> = {
+const OBJECTIVE_WORDS: Partial<Record<string, Words>> = {
   maximize_sharpe: {
     name: "Maximise Sharpe ratio",
     short: "Max Sharpe",
@@ -65,6 +65,21 @@ const OBJECTIVE_WORDS: Partial<Record<Objective, Words>> = {
     name: "Maximise Sortino ratio",
     short: "Max Sortino",
     hint: "Most return per unit of downside deviation.",
+  },
+  minimize_value_at_risk: {
+    name: "Minimise value at risk",
+    short: "Min VaR",
+    hint: "Smallest loss that is exceeded on only a few days.",
+  },
+  maximize_omega: {
+    name: "Maximise Omega ratio",
+    short: "Max Omega",
+    hint: "Most gains per unit of losses.",
+  },
+  maximize_calmar: {
+    name: "Maximise Calmar ratio",
+    short: "Max Calmar",
+    hint: "Most return per unit of the deepest fall.",
   },
 };
 
@@ -91,6 +106,8 @@ export const METRICS: readonly MetricWords[] = [
   { key: "expected_volatility", name: "Volatility", unit: "a year", kind: "percent", more: false },
   { key: "sharpe_ratio", name: "Sharpe ratio", unit: "a year", kind: "ratio", more: true },
   { key: "sortino_ratio", name: "Sortino ratio", unit: "a year", kind: "ratio", more: true },
+  { key: "omega_ratio", name: "Omega ratio", unit: "", kind: "ratio", more: true },
+  { key: "calmar_ratio", name: "Calmar ratio", unit: "a year", kind: "ratio", more: true },
   { key: "cvar", name: "CVaR", unit: "one day", kind: "percent", more: false },
   { key: "value_at_risk", name: "Value at risk", unit: "one day", kind: "percent", more: false },
   { key: "max_drawdown", name: "Max drawdown", unit: "in the window", kind: "percent", more: false },

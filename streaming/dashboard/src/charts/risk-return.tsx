@@ -32,13 +32,41 @@ function ticks(low: number, high: number): number[] {
   return found;
 }
 
+/** Below this span a difference is no difference, and the axis does not blow it up. */
+const LEAST_SPAN = 0.01;
+
 function scale(values: readonly number[], from: number, to: number) {
   const low = Math.min(...values);
   const high = Math.max(...values);
-  const pad = (high - low) * 0.12 || Math.abs(high) * 0.1 || 0.01;
+  const pad = Math.max((high - low) * 0.12, (LEAST_SPAN - (high - low)) / 2);
   const marks = ticks(low - pad, high + pad);
   const [start, end] = [marks[0] ?? 0, marks[marks.length - 1] ?? 1];
-  return { marks, at: (value: number) => from + ((value - start) / (end - start)) * (to - from) };
+  const digits = end - start < 0.05 ? 1 : 0;
+  return { marks, digits, at: (value: number) => from + ((value - start) / (end - start)) * (to - from) };
+}
+
+const NEAR = 16;
+
+interface Label {
+  text: string;
+  left: number;
+  top: number;
+}
+
+/** Names beside their points; points that lie on each other share one. */
+function labels(
+  points: readonly Point[],
+  x: (value: number) => number,
+  y: (value: number) => number,
+): Label[] {
+  const found: Label[] = [];
+  for (const point of points) {
+    const [left, top] = [x(point.risk), y(point.reward)];
+    const near = found.find((label) => Math.hypot(label.left - left, label.top - top) < NEAR);
+    if (near) near.text += `, ${point.name}`;
+    else found.push({ text: point.name, left, top });
+  }
+  return found;
 }
 
 export function RiskReturn({ points, frontier = [] }: Props) {
@@ -56,13 +84,13 @@ export function RiskReturn({ points, frontier = [] }: Props) {
         <g key={mark}>
           <line class="grid" x1={LEFT} x2={WIDTH - RIGHT} y1={y.at(mark)} y2={y.at(mark)} />
           <text x={LEFT - 8} y={y.at(mark) + 4} text-anchor="end">
-            {format.percent(mark, 1)}
+            {format.percent(mark, y.digits)}
           </text>
         </g>
       ))}
       {x.marks.map((mark) => (
         <text key={mark} x={x.at(mark)} y={HEIGHT - BOTTOM + 16} text-anchor="middle">
-          {format.percent(mark, 1)}
+          {format.percent(mark, x.digits)}
         </text>
       ))}
       <text class="axis" x={WIDTH - RIGHT} y={HEIGHT - 6} text-anchor="end">
@@ -75,10 +103,18 @@ export function RiskReturn({ points, frontier = [] }: Props) {
       {points.map((point) => (
         <g key={point.name} class={point.main ? "point main" : "point"}>
           <circle cx={x.at(point.risk)} cy={y.at(point.reward)} r={point.main ? 7 : 5} />
-          <text x={x.at(point.risk) + 10} y={y.at(point.reward) + 4}>
-            {point.name}
-          </text>
         </g>
+      ))}
+      {labels(points, x.at, y.at).map(({ text, left, top }) => (
+        <text
+          key={text}
+          class="label"
+          x={left > WIDTH * 0.7 ? left - 11 : left + 11}
+          y={top + 4}
+          text-anchor={left > WIDTH * 0.7 ? "end" : "start"}
+        >
+          {text}
+        </text>
       ))}
     </svg>
   );

@@ -10,6 +10,7 @@ import { idOf, NumberInput, Section, Toggle } from "./field";
 import {
   BASIC_FIELDS,
   build,
+  CONCERNED,
   DATA_FIELDS,
   edit,
   errorsAt,
@@ -301,7 +302,7 @@ function ErrorSummary() {
       <b>{refused && errors.size > 0 ? refused.error : (refused?.error ?? "This cannot be sent yet")}</b>
       {errors.size > 0 ? (
         <ul>
-          {[...errors].map(([path, message]) => (
+          {[...errors].filter(([, message]) => message !== CONCERNED).map(([path, message]) => (
             <li key={path}>
               <a href={`#${idOf(path)}`} onClick={(event) => goTo(event, path)}>
                 {message}

@@ -328,7 +328,10 @@ function clearErrors(paths: readonly string[]): void {
   const kept = [...errors].filter(
     ([path]) => !paths.some((edited) => path === edited || path.startsWith(`${edited}[`)),
   );
-  if (kept.length < errors.size) fieldErrors.set(new Map(kept));
+  if (kept.length === errors.size) return;
+  // Once one field of a conflict has changed, the others may be right as they are.
+  const conflict = [...errors].some(([, message]) => message === CONCERNED);
+  fieldErrors.set(conflict ? new Map() : new Map(kept));
 }
 
 const SCALES: Record<Unit, number> = { "%": 100, bp: 10_000, "×": 1, s: 1, days: 1, "": 1 };
@@ -483,11 +486,17 @@ export function formOf(request: OptimizationRequestData): FormState {
   };
 }
 
+/** What stands at a field that another field's error concerns, too. */
+export const CONCERNED = "Part of the same conflict";
+
 /** The server's error, laid at the fields that it names. */
 export function errorsAt(fields: readonly string[], detail: string): FieldErrors {
   const sentences = detail.split("; ");
-  const own = sentences.length === fields.length;
-  return new Map(fields.map((path, i) => [path, sentence(own ? (sentences[i] ?? detail) : detail)]));
+  if (sentences.length === fields.length) {
+    return new Map(fields.map((path, i) => [path, sentence(sentences[i] ?? detail)]));
+  }
+  // One sentence about several fields stands at the first; the others point to it.
+  return new Map(fields.map((path, i) => [path, i === 0 ? sentence(detail) : CONCERNED]));
 }
 
 function sentence(text: string): string {

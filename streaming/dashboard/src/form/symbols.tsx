@@ -1,5 +1,5 @@
 /** The symbols of a request: chips, and a combobox that completes what is typed. */
-import { useRef, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { prices, symbols as listed, type SymbolInfo } from "../app";
 import { useCell } from "../cell";
 import { count } from "../format";
@@ -105,19 +105,22 @@ function Combobox({ known }: { known: readonly SymbolInfo[] }) {
   const [typed, setTyped] = useState("");
   const [open, setOpen] = useState(false);
   const [active, setActive] = useState(-1);
-  const input = useRef<HTMLInputElement>(null);
   const found = open ? matches(typed, known, new Set(symbols)) : [];
 
   const add = (texts: readonly string[]): void => {
     addSymbols(texts.map((text) => text.trim().toUpperCase()).filter(Boolean));
     setTyped("");
+    setOpen(false);
     setActive(-1);
   };
   const onInput = (value: string): void => {
     // A pasted list is taken apart at once.
-    if (/[\s,;]/.test(value.trim()) || /[,;\s]$/.test(value)) add(value.split(/[\s,;]+/));
-    else setTyped(value);
-    setOpen(true);
+    if (/[\s,;]/.test(value.trim()) || /[,;\s]$/.test(value)) {
+      add(value.split(/[\s,;]+/));
+      return;
+    }
+    setTyped(value);
+    setOpen(value !== "");
     setActive(-1);
   };
   const onKeyDown = (event: KeyboardEvent): void => {
@@ -139,7 +142,6 @@ function Combobox({ known }: { known: readonly SymbolInfo[] }) {
   return (
     <div class="combobox">
       <input
-        ref={input}
         id="field-symbols"
         type="text"
         role="combobox"
@@ -156,7 +158,6 @@ function Combobox({ known }: { known: readonly SymbolInfo[] }) {
         {...(active >= 0 ? { "aria-activedescendant": `symbol-option-${active}` } : {})}
         onInput={(event) => onInput(event.currentTarget.value)}
         onKeyDown={onKeyDown}
-        onFocus={() => setOpen(true)}
         onBlur={() => {
           setOpen(false);
           if (typed.trim()) add([typed]);

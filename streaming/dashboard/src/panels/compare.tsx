@@ -230,7 +230,8 @@ function FigureRow({ name, values, show, more }: FigureRowProps) {
   const known = values.filter((value) => value !== null);
   const best = known.length > 1 ? (more ? Math.max(...known) : Math.min(...known)) : null;
   // Those that read the same are equally good.
-  const bestText = best === null ? null : show(best);
+  const same = known.every((value) => show(value) === show(known[0] ?? null));
+  const bestText = best === null || same ? null : show(best);
   return (
     <tr>
       <th scope="row">{name}</th>

@@ -4,6 +4,7 @@ import * as format from "../format";
 import type { PriceBook, Quote } from "../prices";
 
 const STALE_AFTER = 10;
+const ARROWS = { up: "▲ ", down: "▼ ", "": "" } as const;
 const CHART_WIDTH = 64;
 const CHART_HEIGHT = 20;
 
@@ -141,9 +142,8 @@ export class MarketTable {
     row.price.data = format.price(price);
     const change = quote.first === 0 ? 0 : price / quote.first - 1;
     // Direction by arrow and colour, never by colour alone.
-    const arrow = quote.move > 0 ? "▲ " : quote.move < 0 ? "▼ " : "";
-    row.change.data = `${arrow}${format.signedPercent(change)}`;
-    const direction = quote.move > 0 ? "up" : quote.move < 0 ? "down" : "";
+    const direction = Math.abs(change) < 5e-5 ? "" : change > 0 ? "up" : "down";
+    row.change.data = `${ARROWS[direction]}${format.signedPercent(change)}`;
     if (row.changeCell.dataset["move"] !== direction) row.changeCell.dataset["move"] = direction;
     setText(row.source, source === "simulated" ? "simulated" : "");
   }

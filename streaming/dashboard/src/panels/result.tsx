@@ -76,19 +76,61 @@ function Metric({ words, value, before }: MetricProps) {
   );
 }
 
+interface BindingRow {
+  sentence: string;
+  price: number;
+}
+
+/** The wire's names in the sentences of the engine, as the form calls them. */
+const FIELD_WORDS: readonly [RegExp, string][] = [
+  [/\bmin_weight\b/g, "the minimum weight"],
+  [/\bmax_weight\b/g, "the maximum weight"],
+  [/\bmax_turnover\b/g, "the turnover limit"],
+  [/\bmax_tracking_error\b/g, "the tracking error limit"],
+  [/\btarget_return\b/g, "the return target"],
+  [/\btarget_volatility\b/g, "the volatility limit"],
+  [/\bmax_leverage\b/g, "the leverage limit"],
+];
+
+function inWords(sentence: string): string {
+  const words = FIELD_WORDS.reduce((text, [name, phrase]) => text.replace(name, phrase), sentence);
+  const plain = words.replace(/\d(\.\d+)?e-\d+/g, (digits) => Number(digits).toFixed(6));
+  return plain.charAt(0).toUpperCase() + plain.slice(1);
+}
+
+/** Those that matter, and those whose effect is below a hundredth of the strongest. */
+function byEffect(rows: readonly BindingRow[]): [BindingRow[], BindingRow[]] {
+  const strongest = Math.max(...rows.map((row) => Math.abs(row.price)), 0);
+  const matters = (row: BindingRow): boolean => Math.abs(row.price) >= strongest / 100;
+  return [rows.filter(matters), rows.filter((row) => !matters(row))];
+}
+
 function Binding({ result }: { result: OptimizationResultData }) {
-  const binding = result.metadata.binding_constraints;
+  const rows = result.metadata.binding_constraints.map((constraint) => ({
+    sentence: inWords(String(constraint["sentence"] ?? constraint["name"])),
+    price: Number(constraint["shadow_price"] ?? 0),
+  }));
+  const [strong, weak] = byEffect(rows);
   return (
     <section aria-labelledby="binding-title">
       <h3 id="binding-title">What holds it back</h3>
-      {binding.length === 0 ? (
-        <p class="muted">No constraint is reported as binding.</p>
-      ) : (
-        <ul class="binding">
-          {binding.map((constraint, i) => (
-            <li key={i}>{String(constraint["sentence"] ?? constraint["name"])}</li>
-          ))}
-        </ul>
+      {rows.length === 0 && <p class="muted">No constraint is reported as binding.</p>}
+      <ul class="binding">
+        {strong.map((row) => (
+          <li key={row.sentence}>{row.sentence}</li>
+        ))}
+      </ul>
+      {weak.length > 0 && (
+        <details>
+          <summary>
+            <span class="hint">{weak.length} more with hardly any effect</span>
+          </summary>
+          <ul class="binding weak">
+            {weak.map((row) => (
+              <li key={row.sentence}>{row.sentence}</li>
+            ))}
+          </ul>
+        </details>
       )}
     </section>
   );

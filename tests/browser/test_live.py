@@ -1,0 +1,77 @@
+"""What arrives by itself: prices, automatic results, and the connection's own state."""
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.steps import choose_symbols, optimise, result
+from tests.e2e.harness import Server, gone, serving
+
+pytestmark = pytest.mark.browser
+
+
+def test_prices_change_by_themselves_and_simulated_ones_say_so(dashboard: Page) -> None:
+    row = dashboard.locator(".market tr[data-symbol=AAPL]")
+    expect(row).to_contain_text("simulated")
+    expect(row).to_contain_text("now")
+    price = row.locator(".price")
+    expect(price).not_to_have_text(price.inner_text())
+
+
+def test_a_symbol_is_charted_and_added_to_the_form_from_the_market(dashboard: Page) -> None:
+    choose_symbols(dashboard, "KO")
+    dashboard.get_by_role("button", name="Add GE to the form").click()
+    expect(dashboard.locator(".chip")).to_have_count(2)
+    dashboard.locator(".market").get_by_role("button", name="GE", exact=True).click()
+    expect(dashboard.locator(".price-canvas canvas").first).to_be_visible()
+
+
+def test_the_market_is_filtered(dashboard: Page) -> None:
+    dashboard.get_by_role("searchbox", name="Filter the symbols").fill("ms")
+    expect(dashboard.locator(".market tbody tr:visible")).to_have_count(1)
+
+
+def test_a_price_trigger_brings_its_result_without_a_click(dashboard: Page) -> None:
+    """The first visitor's sample portfolio is watched with a threshold the feed soon reaches."""
+    news = dashboard.get_by_role("log", name="Notices")
+    expect(news).to_contain_text("An automatic optimisation")
+
+
+def test_a_killed_server_that_comes_back_is_found_and_what_was_asked_meanwhile_is_answered(
+    data_dir: Path, open_page: Callable[[Server], Page], complaints: list[str]
+) -> None:
+    with serving(data_dir, FEED="simulated") as first:
+        page = open_page(first)
+        port = first.address.rpartition(":")[2]
+        choose_symbols(page, "AAPL,JNJ,XOM,KO")
+        optimise(page)
+        result(page)
+        kill(first)
+        expect(page.get_by_text("Reconnecting")).to_be_visible()
+        expect(page.get_by_role("alert")).to_contain_text("Connection lost")
+        page.get_by_label("Objective").select_option("minimize_variance")
+        optimise(page)
+        expect(page.get_by_text("You are offline")).to_be_visible()
+    with serving(data_dir, "--port", port, FEED="simulated") as second:
+        second.wait_ready()
+        expect(page.get_by_text("Live", exact=True)).to_be_visible()
+        expect(page.get_by_role("status").filter(has_text="Reconnected")).to_be_visible()
+        expect(page.get_by_role("heading", name="Minimise variance")).to_be_visible()
+        result(page)
+        page.close()
+    # While the server was away the browser said so, and nothing else.
+    refused = [text for text in complaints if "ERR_CONNECTION_REFUSED" in text]
+    assert complaints == refused
+    complaints.clear()
+
+
+def kill(server: Server) -> None:
+    """Kill the supervisor at once; its children go with it."""
+    processes: list[psutil.Process] = server.processes()
+    server.process.send_signal(signal.SIGKILL)
+    server.wait()
+    assert gone(processes[1:]) == []

@@ -1,0 +1,113 @@
+"""For every eye and hand: sizes, themes, keyboard, assistive technology."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.conftest import ARTIFACTS, AXE
+from tests.browser.steps import choose_symbols, open_advanced, optimise, result
+from tests.e2e.harness import PATIENCE, Server
+
+pytestmark = pytest.mark.browser
+
+WIDTHS = {360: 780, 900: 1100, 1920: 1080}
+
+
+@pytest.fixture(params=WIDTHS, ids=lambda width: f"{width}px")
+def width(request: pytest.FixtureRequest) -> int:
+    return int(request.param)
+
+
+@pytest.fixture(params=["light", "dark"])
+def sized(
+    request: pytest.FixtureRequest, browser: Browser, server: Server, width: int
+) -> Iterator[Page]:
+    """The page at one width in one colour scheme."""
+    scheme = request.param
+    context = browser.new_context(
+        viewport={"width": width, "height": WIDTHS[width]}, color_scheme=scheme
+    )
+    context.set_default_timeout(PATIENCE * 1000)
+    page = context.new_page()
+    page.add_init_script(path=AXE)
+    page.goto(f"{server.url}/")
+    expect(page.get_by_text("Live", exact=True)).to_be_visible()
+    expect(page.locator(".market tbody tr").first).to_be_visible()
+    yield page
+    context.close()
+
+
+def test_nothing_is_cut_off_and_every_state_is_accessible(
+    sized: Page, width: int, request: pytest.FixtureRequest
+) -> None:
+    name = request.node.callspec.id
+
+    def look(state: str) -> None:
+        ARTIFACTS.mkdir(parents=True, exist_ok=True)
+        sized.screenshot(path=ARTIFACTS / f"{name}-{state}.png", full_page=True)
+        assert sized.evaluate("() => document.documentElement.scrollWidth") <= width, state
+        assert serious_violations(sized) == [], state
+
+    look("empty")
+    choose_symbols(sized, "AAPL,GOOGL,JNJ,JPM,XOM")
+    optimise(sized)
+    result(sized)
+    look("result")
+    open_advanced(sized)
+    look("advanced")
+    sized.get_by_label("Maximum weight").fill("5")
+    optimise(sized)
+    expect(sized.get_by_role("alert")).to_be_visible()
+    look("refused")
+    sized.get_by_label("Maximum weight").fill("40")
+    sized.get_by_role("tab", name="Compare").click()
+    sized.get_by_role("button", name="Compare", exact=True).click()
+    expect(sized.locator(".risk-return .point")).to_have_count(4)
+    look("compare")
+    sized.get_by_role("tab", name="History").click()
+    expect(sized.locator(".history-table tbody tr").first).to_be_visible()
+    look("history")
+
+
+def serious_violations(page: Page) -> list[str]:
+    """What axe-core calls serious or critical, with the places."""
+    report: dict[str, Any] = page.evaluate("() => axe.run()")
+    return [
+        f"{violation['id']}: {[node['target'] for node in violation['nodes']]}"
+        for violation in report["violations"]
+        if violation["impact"] in {"serious", "critical"}
+    ]
+
+
+def test_the_whole_way_is_open_to_the_keyboard(dashboard: Page) -> None:
+    keyboard = dashboard.keyboard
+    keyboard.press("Tab")
+    expect(dashboard.get_by_role("link", name="Skip to the form")).to_be_focused()
+    keyboard.press("Enter")
+    symbols = dashboard.get_by_role("combobox", name="Symbols")
+    expect(symbols).to_be_focused()
+    keyboard.type("chev")
+    expect(dashboard.get_by_role("option").first).to_contain_text("CVX")
+    keyboard.press("ArrowDown")
+    keyboard.press("Enter")
+    expect(dashboard.locator(".chip", has_text="CVX")).to_be_visible()
+    keyboard.press("Backspace")
+    expect(dashboard.locator(".chip", has_text="CVX")).to_have_count(0)
+    dashboard.get_by_label("Maximum weight").focus()
+    keyboard.press("Enter")
+    result(dashboard)
+    dashboard.get_by_role("tab", name="Result").focus()
+    keyboard.press("ArrowRight")
+    expect(dashboard.get_by_role("tab", name="Compare")).to_be_focused()
+    expect(dashboard.get_by_role("tabpanel")).to_contain_text("Nothing to compare yet")
+
+
+def test_the_chosen_theme_is_kept(dashboard: Page) -> None:
+    root = dashboard.locator("html")
+    expect(root).to_have_attribute("data-theme", "light")
+    dashboard.get_by_role("button", name="Use the dark theme").click()
+    expect(root).to_have_attribute("data-theme", "dark")
+    dashboard.reload()
+    expect(root).to_have_attribute("data-theme", "dark")
