@@ -1,4 +1,4 @@
-"""The parameters of a request that say which data it is solved on."""
+"""The parameters of a request that belong to its problem and not to its method."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,18 +9,22 @@ from django.conf import settings
 
 @dataclass(frozen=True, slots=True)
 class DataParameters:
-    """Which returns a request is solved on, and how randomness is seeded.
+    """What a request is solved on and for, and how randomness is seeded.
 
     Attributes:
         lookback: Returns in the window.
         include_live: Whether today's unfinished return is the last row.
         risk_free_rate: Yearly, as a fraction.
+        risk_aversion: λ of maximize_utility.
+        risk_budgets: Share of the risk per symbol under risk_parity, or None for equal ones.
         seed: Seed of the method's random generator.
     """
 
     lookback: int
     include_live: bool
     risk_free_rate: float
+    risk_aversion: float
+    risk_budgets: Mapping[str, float] | None
     seed: int
 
     @classmethod
@@ -30,5 +34,7 @@ class DataParameters:
             lookback=int(parameters.get("lookback", settings.DEFAULT_LOOKBACK)),
             include_live=bool(parameters.get("include_live", False)),
             risk_free_rate=float(parameters.get("risk_free_rate", 0.0)),
+            risk_aversion=float(parameters.get("risk_aversion", 1.0)),
+            risk_budgets=parameters.get("risk_budgets"),
             seed=int(parameters.get("seed", 0)),
         )

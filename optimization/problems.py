@@ -68,6 +68,8 @@ def build_problem(request: OptimizationRequest) -> MarketProblem:
         objective=Objective(request.objective),
         constraints=constraints,
         risk_free_rate=parameters.risk_free_rate,
+        risk_aversion=parameters.risk_aversion,
+        risk_budgets=parameters.risk_budgets,
         prices=None if constraints.lot_size is None else window.last_closes,
     )
     return MarketProblem(problem, window, live is not None, quoted_at)
