@@ -75,10 +75,10 @@ def test_an_automatic_request_fills_the_cache_too(asked: Submit) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"symbols": ("AAPL", "KO", "PFE")},
+        {"symbols": ("AAPL", "KO", "XOM")},
         {"symbols": ("KO", "AAPL", "MSFT")},
         {"objective": Objective.MINIMIZE_CVAR},
-        {"constraints": Constraints(max_weight=0.5)},
+        {"constraints": Constraints(max_weight=0.95)},
         {"parameters": {"lookback": 252, "seed": 5}},
     ],
 )
