@@ -13,6 +13,7 @@ import socket
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from daphne.http_protocol import HTTPFactory, WebRequest
 from daphne.ws_protocol import WebSocketProtocol
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
@@ -27,6 +28,8 @@ FLOW = "quantumedge.flow"
 
 MESSAGE_CAP_BYTES = 4 * 1024 * 1024
 """Above it the connection is closed with 1009; below it the application answers what is too big."""
+BODY_CAP_BYTES = 4 * 1024 * 1024
+"""Twisted keeps a request's body on disk before the application sees it; above this it is 413."""
 INBOX_MESSAGES = 64
 INBOX_BYTES = 2 * MESSAGE_CAP_BYTES
 """A client with this much unread input is not read from until half of it is handled."""
@@ -131,6 +134,46 @@ class PacedProtocol(WebSocketProtocol):  # type: ignore[misc]  # Daphne has no t
         self.flow.arrived(len(payload))
 
 
+class BoundedRequest(WebRequest):  # type: ignore[misc]  # Daphne has no types
+    """Daphne's HTTP request, refused as soon as its body is too large."""
+
+    _REFUSAL = b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+    _refused = False
+
+    def gotLength(self, length: int | None) -> None:  # noqa: N802 - Twisted's interface
+        """Look at the length that the headers announce; None if they announce none."""
+        super().gotLength(length)
+        if length is not None and length > BODY_CAP_BYTES:
+            self._refuse()
+
+    def handleContentChunk(self, data: bytes) -> None:  # noqa: N802
+        """Keep a part of the body."""
+        if not self._refused and self.content.tell() + len(data) > BODY_CAP_BYTES:
+            self._refuse()
+        if not self._refused:
+            super().handleContentChunk(data)
+
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:  # noqa: N802
+        """Hand a complete request to the application."""
+        if not self._refused:
+            super().requestReceived(command, path, version)
+
+    def _refuse(self) -> None:
+        self._refused = True
+        self.channel.transport.write(self._REFUSAL)
+        self.channel.transport.loseConnection()
+
+
+class BoundedFactory(HTTPFactory):  # type: ignore[misc]  # Daphne has no types
+    """Daphne's factory, making :class:`BoundedRequest`."""
+
+    def buildProtocol(self, addr: Any) -> Any:  # noqa: N802 - Twisted's interface
+        """Build one connection's protocol."""
+        protocol = super().buildProtocol(addr)
+        protocol.requestFactory = BoundedRequest
+        return protocol
+
+
 class PacedServer(Server):  # type: ignore[misc]  # Daphne has no types
     """Daphne on a listening socket that it is given, with bounded connections."""
 
@@ -168,7 +211,7 @@ class PacedServer(Server):  # type: ignore[misc]  # Daphne has no types
             failByDrop=False, closeHandshakeTimeout=CLOSE_SECONDS, tcpNoDelay=True
         )
         self.port = reactor.adoptStreamPort(
-            self.listener.fileno(), self.listener.family, self.http_factory
+            self.listener.fileno(), self.listener.family, BoundedFactory(self)
         )
         self.listen_success(self.port)
 

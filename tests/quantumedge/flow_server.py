@@ -26,7 +26,14 @@ async def application(scope: Message, receive: Receive, send: Send) -> None:
 
 
 async def answer(scope: Message, receive: Receive, send: Send) -> None:
-    """``/open/NAME`` opens a gate; everything answers with the counts."""
+    """``/open/NAME`` opens a gate; ``/body`` counts the body; all answer with the counts."""
+    if scope["path"] == "/body":
+        counts["body"] = 0
+        while True:
+            part = await receive()
+            counts["body"] += len(part.get("body", b""))
+            if not part.get("more_body"):
+                break
     if scope["path"].startswith("/open/"):
         gates.setdefault(scope["path"].removeprefix("/open/"), asyncio.Event()).set()
     await send({"type": "http.response.start", "status": 200, "headers": []})

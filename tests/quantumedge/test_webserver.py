@@ -1,12 +1,13 @@
 """The web server against real clients, among them some that misbehave."""
 
 import asyncio
+import contextlib
 import json
 import socket
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Self
 
 import pytest
@@ -134,6 +135,43 @@ async def test_a_message_below_the_cap_arrives_and_one_above_is_closed_with_1009
         await asyncio.gather(sending, return_exceptions=True)
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 1009
+
+
+def post(server: FlowServer, headers: dict[str, str], body: Iterable[bytes]) -> bytes:
+    """Send a body piece by piece for as long as the server takes it; returns the answer."""
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    with socket.create_connection(("127.0.0.1", server.port)) as raw:
+        raw.sendall(f"POST /body HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n".encode())
+        with contextlib.suppress(ConnectionError):
+            for piece in body:
+                raw.sendall(piece)
+        with contextlib.suppress(ConnectionError):
+            return raw.recv(65_536)
+    return b""
+
+
+def test_a_body_below_the_cap_arrives_whole(server: FlowServer) -> None:
+    answer = post(server, {"Content-Length": "3000000"}, [b"z" * 3_000_000])
+    assert b"200 OK" in answer
+    assert server("/")["body"] == 3_000_000
+
+
+def test_a_body_above_the_cap_is_refused_by_its_announced_length(server: FlowServer) -> None:
+    assert b" 413 " in post(server, {"Content-Length": "5000000"}, [])
+
+
+def test_a_body_without_a_length_is_refused_once_it_is_too_large(server: FlowServer) -> None:
+    sent = 0
+
+    def endless() -> Iterator[bytes]:
+        nonlocal sent
+        while True:
+            sent += 1
+            yield b"10000\r\n" + b"z" * 65_536 + b"\r\n"
+
+    post(server, {"Transfer-Encoding": "chunked"}, endless())
+    assert sent * 65_536 < 32 * 2**20
+    assert server("/")
 
 
 async def test_a_frame_that_breaks_the_protocol_is_closed_with_1002(server: FlowServer) -> None:
