@@ -1,7 +1,7 @@
 """Every knob of the server, once; each is read from the environment (or a ``.env`` file).
 
 ``quantumedge.checks`` refuses values out of range when the server starts. Knobs are listed in
-``docs/operating.md``, which is generated from this file's comments.
+``docs/settings.md``, which is made from this file's comments by ``manage.py export_settings``.
 """
 
 import os
@@ -66,10 +66,9 @@ def _secret_key() -> str:
     return key
 
 
-# Signing key of sessions. Unset: made at first start and kept in DATA_DIR.
-SECRET_KEY = _secret_key()
-# Whether the key comes from the environment, as it must for a server that others can reach.
+# Signing key of sessions. Unset: made at first start and kept in DATA_DIR (local mode only).
 SECRET_KEY_CONFIGURED = bool(env.str("SECRET_KEY", default=""))
+SECRET_KEY = _secret_key()
 # Django's debug pages; never in production.
 DEBUG = env.bool("DEBUG", default=False)
 # Cookies only over TLS, HSTS; true whenever local mode is off.
@@ -80,6 +79,7 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SECURE_HSTS_SECONDS = 31_536_000 if SECURE else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = SECURE
+# Whether plain HTTP is sent on to HTTPS (with SECURE only).
 SECURE_SSL_REDIRECT = SECURE and env.bool("SSL_REDIRECT", default=True)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if SECURE else None
 SECURE_REFERRER_POLICY = "same-origin"
@@ -121,6 +121,12 @@ MAX_MESSAGES_PER_SECOND = env.int("MAX_MESSAGES_PER_SECOND", default=200)
 MAX_CONNECTIONS_PER_USER = env.int(
     "MAX_CONNECTIONS_PER_USER", default=20 if not LOCAL_MODE else 20_000
 )
+# Connections of one address that have not signed in yet, over all web processes.
+MAX_STRANGERS_PER_ADDRESS = env.int("MAX_STRANGERS_PER_ADDRESS", default=50)
+# REST requests of one user (or address) per second, over ten seconds.
+MAX_REST_REQUESTS_PER_SECOND = env.int("MAX_REST_REQUESTS_PER_SECOND", default=100)
+# Addresses or networks of reverse proxies whose X-Forwarded-For is believed, comma-separated.
+TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
 # Bytes that may wait for one client that reads slowly; then it is disconnected.
 MAX_OUTBOX_BYTES = env.int("MAX_OUTBOX_BYTES", default=2_097_152)
 
@@ -281,7 +287,10 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
-    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "streaming.rest.authentication.BearerAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
     "DEFAULT_PERMISSION_CLASSES": ["streaming.access.IsAllowed"],
     "EXCEPTION_HANDLER": "streaming.rest.errors.exception_handler",
     "UNICODE_JSON": True,
@@ -292,6 +301,7 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Real-time portfolio optimisation server.",
     "VERSION": "0.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["streaming.access.IsAllowed"],
     # pydantic's schemas are those of OpenAPI 3.1, where null is a type.
     "OAS_VERSION": "3.1.1",
 }

@@ -1,8 +1,10 @@
 """The WebSocket consumer: a switchboard between frames, services and the fan-out."""
 
 import asyncio
+import json
 import secrets
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -13,17 +15,18 @@ from redis.exceptions import RedisError
 
 from optimization.engine.problem import Objective
 from optimization.engine.registry import available_methods
-from optimization.submissions import Owner
-from streaming.access import origin_is_allowed
+from streaming.access import Credential
 from streaming.connection import Connection
 from streaming.decoding import FrameError, Message, decode
 from streaming.fanout import hub
+from streaming.guard import guard
 from streaming.handlers import HANDLERS, Session
+from streaming.handshake import AUTH_SECONDS, Handshake, check_allowed, credential_of, decode_auth
 from streaming.history import Place
 from streaming.outbox import Outbox
 from streaming.presence_task import presence
 from streaming.protocol import (
-    SUBPROTOCOL,
+    AuthenticatedData,
     ClientMessage,
     CloseCode,
     ConnectionStatusData,
@@ -35,9 +38,13 @@ from streaming.protocol import (
     server_frame,
 )
 from streaming.rate import TokenBucket
+from streaming.tokens import TokenError
 
 INBOX_MESSAGES = 64
 """Frames of one client that may wait for their turn; then its socket is not read from."""
+
+MAX_FRAMES_BEFORE_AUTH = 20
+"""Frames other than ``auth`` that are answered before a client has signed in."""
 
 FLOW_EXTENSION = "quantumedge.flow"
 
@@ -53,64 +60,84 @@ class OptimizationConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # cha
     channel_layer_alias = None
 
     session: Session | None = None
+    deadline: asyncio.TimerHandle | None = None
+    """Set while a client that showed no credentials may still sign in."""
+
+    _strangers_frames = 0
 
     async def connect(self) -> None:
         """Check who connects, then greet."""
-        headers = {name: value.decode("latin1") for name, value in self.scope["headers"]}
-        if not origin_is_allowed(headers.get(b"origin"), headers.get(b"host")):
+        handshake = Handshake.of(self.scope)
+        if not handshake.is_welcome:
             await self.close()
             return
-        user = self.scope.get("user")
-        if not settings.LOCAL_MODE and (user is None or not user.is_authenticated):
-            await self.close()
-            return
-        offered = self.scope.get("subprotocols", [])
-        await self.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
-        await self._open(Owner.of(user), user.get_username() if user else "")
-
-    async def _open(self, owner: Owner, username: str) -> None:
-        if hub().count(owner.key) >= settings.MAX_CONNECTIONS_PER_USER:
-            await self.close(CloseCode.TOO_MANY_CONNECTIONS)
-            return
-        client_id = f"client{secrets.token_hex(6)}"
-        flow = self.scope.get("extensions", {}).get(FLOW_EXTENSION)
-        outbox = Outbox(client_id, self.send, flow)
-        outbox.on_overflow(self._drop)
-        connection = Connection(client_id, owner, outbox)
+        self.client_id = f"client{secrets.token_hex(6)}"
         self._bucket = TokenBucket.full(settings.MAX_MESSAGES_PER_SECOND, time.monotonic())
+        await self.accept(handshake.subprotocol)
+        try:
+            credential = await handshake.credential()
+        except TokenError as error:
+            await self._refuse(str(error))
+            return
+        if credential is not None:
+            await self._open(credential)
+        elif await guard().admit_stranger(self.client_id, handshake.address):
+            loop = asyncio.get_running_loop()
+            detail = f"no credentials came within {AUTH_SECONDS:g} seconds; send auth first"
+            self.deadline = loop.call_later(AUTH_SECONDS, self._end, detail)
+        else:
+            await self._turn_away("MAX_STRANGERS_PER_ADDRESS", settings.MAX_STRANGERS_PER_ADDRESS)
+
+    async def _open(self, credential: Credential, reply: Mapping[str, Any] | None = None) -> None:
+        """Join the fan-out; ``reply`` answers the client's ``auth`` and comes before the rest."""
+        if not await guard().admit_user(self.client_id, credential):
+            await self._turn_away("MAX_CONNECTIONS_PER_USER", settings.MAX_CONNECTIONS_PER_USER)
+            return
+        flow = self.scope.get("extensions", {}).get(FLOW_EXTENSION)
+        outbox = Outbox(self.client_id, self.send, flow)
+        outbox.on_overflow(self._drop)
+        connection = Connection(self.client_id, credential.owner, outbox)
         self._inbox: asyncio.Queue[Message] = asyncio.Queue(INBOX_MESSAGES)
         self.flow = flow
+        self.credential = credential
         try:
             place = await hub().join(connection)
         except RedisError:
             place = Place("", 0)
         self.session = Session(connection, place)
-        outbox.put(server_frame(ServerMessage.CONNECTION_STATUS, _status(self.session, username)))
+        if reply is not None:
+            outbox.put(reply)
+        status = _status(self.session, credential.username)
+        outbox.put(server_frame(ServerMessage.CONNECTION_STATUS, status))
         self._tasks = [
-            asyncio.create_task(outbox.run(), name=f"outbox {client_id}"),
-            asyncio.create_task(self._work(), name=f"inbox {client_id}"),
+            asyncio.create_task(outbox.run(), name=f"outbox {self.client_id}"),
+            asyncio.create_task(self._work(), name=f"inbox {self.client_id}"),
         ]
+        detail = "the token or the session has ended; sign in again"
+        guard().watch(self.client_id, credential, lambda: self._end(detail))
         await presence().changed(connection)
 
     async def disconnect(self, code: int) -> None:  # noqa: ARG002 - Channels' interface
         """Forget the connection; its requests go on."""
-        if self.session is None:
-            return
-        for task in self._tasks:
-            task.cancel()
-        with suppress(RedisError):
-            await hub().leave(self.session.connection)
-        await presence().gone(self.session.connection)
+        self._stop_waiting()
+        if self.session is not None:
+            self._stop()
+            with suppress(RedisError):
+                await hub().leave(self.session.connection)
+            await presence().gone(self.session.connection)
+        if hasattr(self, "client_id"):
+            await guard().release(self.client_id)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:  # noqa: ARG002
         """Take one frame: answer a heartbeat or an error at once, queue the rest."""
         if self.session is None:
+            await self._sign_in(text_data)
             return
         outbox = self.session.connection.outbox
         if not self._bucket.take(time.monotonic()):
-            limit = settings.MAX_MESSAGES_PER_SECOND
-            detail = f"more than {limit} messages per second over ten seconds; slow down"
-            outbox.put(error_frame(ErrorCode.RATE_LIMITED, detail))
+            outbox.put(_too_fast())
+            if self._bucket.ignored:
+                self._drop(CloseCode.TOO_MANY_MESSAGES)
             return
         try:
             message = decode(text_data)
@@ -123,12 +150,36 @@ class OptimizationConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # cha
             return
         await self._inbox.put(message)
 
+    async def _sign_in(self, text: str | None) -> None:
+        """Take a frame of a client that showed no credentials: only ``auth`` helps it."""
+        if self.deadline is None:
+            return
+        try:
+            message, token = decode_auth(text)
+            credential = await credential_of(token)
+        except FrameError as error:
+            await self._tell(_refusal(error))
+            self._strangers_frames += 1
+            if self._strangers_frames >= MAX_FRAMES_BEFORE_AUTH:
+                self._end("too many frames came before auth")
+            return
+        except TokenError as error:
+            self._end(str(error))
+            return
+        if not self._stop_waiting():
+            # Its time ran out while the token was looked up.
+            return
+        await guard().release(self.client_id)
+        reply = server_frame(ServerMessage.AUTH, _authenticated(credential), message.echo)
+        await self._open(credential, reply)
+
     async def _work(self) -> None:
         """Handle this client's frames one after the other."""
         assert self.session is not None  # noqa: S101 - started by _open
         while True:
             message = await self._inbox.get()
             try:
+                check_allowed(self.credential, message)
                 await HANDLERS[message.type](self.session, message)
             except FrameError as error:
                 self.session.connection.outbox.put(_refusal(error))
@@ -144,6 +195,38 @@ class OptimizationConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # cha
         asyncio.get_running_loop().create_task(self.close(code))
         if self.flow is not None:
             asyncio.get_running_loop().call_later(1.0, self.flow.abort)
+
+    def _end(self, detail: str) -> None:
+        """Close a connection that nothing entitles any longer; nothing more of it is served."""
+        self._stop_waiting()
+        if self.session is not None:
+            self._stop()
+        asyncio.get_running_loop().create_task(self._refuse(detail))
+
+    def _stop_waiting(self) -> bool:
+        """Wait for ``auth`` no longer; whether it was still waited for."""
+        if self.deadline is None:
+            return False
+        self.deadline.cancel()
+        self.deadline = None
+        return True
+
+    def _stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+    async def _refuse(self, detail: str) -> None:
+        await self._tell(error_frame(ErrorCode.UNAUTHENTICATED, detail))
+        await self.close(CloseCode.UNAUTHENTICATED)
+
+    async def _turn_away(self, setting: str, limit: int) -> None:
+        detail = f"{setting} is {limit}; close another connection first"
+        await self._tell(error_frame(ErrorCode.RATE_LIMITED, detail))
+        await self.close(CloseCode.TOO_MANY_CONNECTIONS)
+
+    async def _tell(self, frame: Mapping[str, Any]) -> None:
+        """Send a frame to a client that has no outbox, or none that is still written from."""
+        await self.send(json.dumps({**frame, "client_id": self.client_id}, allow_nan=False))
 
 
 def _status(session: Session, username: str) -> ConnectionStatusData:
@@ -163,6 +246,21 @@ def _status(session: Session, username: str) -> ConnectionStatusData:
             max_queue_size=settings.MAX_QUEUE_SIZE,
         ),
     )
+
+
+def _authenticated(credential: Credential) -> AuthenticatedData:
+    end = credential.expires_at
+    return AuthenticatedData(
+        user=credential.username,
+        scope="trade" if credential.may_trade else "read",
+        expires_at=end.isoformat().replace("+00:00", "Z") if end else None,
+    )
+
+
+def _too_fast() -> dict[str, Any]:
+    limit = settings.MAX_MESSAGES_PER_SECOND
+    detail = f"more than {limit} messages per second over ten seconds; slow down"
+    return error_frame(ErrorCode.RATE_LIMITED, detail)
 
 
 def _refusal(error: FrameError) -> dict[str, Any]:

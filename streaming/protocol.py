@@ -157,6 +157,16 @@ class OptimizationParameters(_Data):
     """Layers of the quantum circuit."""
     noise: float | None = Field(None, ge=0, lt=1)
     """Probability of a Pauli error per gate."""
+    trajectories: int | None = Field(None, ge=1, le=1000)
+    """Noisy circuits that the shots of a quantum method are spread over."""
+    qubits: int | None = Field(None, ge=4, le=30)
+    """Largest number of qubits of one circuit."""
+    rounds: int | None = Field(None, ge=1, le=1000)
+    """Largest number of refinement rounds of a quantum method."""
+    alpha: float | None = Field(None, gt=0, le=1)
+    """Share of the best samples that a quantum method optimises its angles for."""
+    risk_budgets: dict[Symbol, Annotated[float, Field(gt=0)]] | None = None
+    """Share of the risk that each symbol may take, for risk_parity; equal unless set."""
 
 
 class OptimizationRequestData(_Data):
@@ -253,8 +263,17 @@ class ResumeData(_Data):
     """The client id of the lost connection."""
 
 
+class AuthData(_Data):
+    """Signs a program in; the first message where the handshake carried no credentials."""
+
+    token: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    """An API token."""
+
+
 class ClientMessage(StrEnum):
     """Types of frames that a client may send."""
+
+    AUTH = "auth"
 
     OPTIMIZATION_REQUEST = "optimization_request"
     FRONTIER_REQUEST = "frontier_request"
@@ -268,6 +287,7 @@ class ClientMessage(StrEnum):
 
 
 CLIENT_DATA: Mapping[ClientMessage, type[BaseModel]] = {
+    ClientMessage.AUTH: AuthData,
     ClientMessage.OPTIMIZATION_REQUEST: OptimizationRequestData,
     ClientMessage.FRONTIER_REQUEST: FrontierRequestData,
     ClientMessage.OPTIMIZATION_CANCEL: CancelData,
@@ -284,6 +304,7 @@ CLIENT_DATA: Mapping[ClientMessage, type[BaseModel]] = {
 class ServerMessage(StrEnum):
     """Types of frames that the server sends."""
 
+    AUTH = "auth"
     CONNECTION_STATUS = "connection_status"
     PORTFOLIO_UPDATE = "portfolio_update"
     PRICE_UPDATE = "price_update"
@@ -305,6 +326,16 @@ class Limits(_Data):
     max_message_bytes: int
     max_messages_per_second: int
     max_queue_size: int
+
+
+class AuthenticatedData(_Data):
+    """Confirms that a program is signed in; ``connection_status`` follows."""
+
+    status: Literal["authenticated"] = "authenticated"
+    user: str
+    scope: Literal["read", "trade"]
+    expires_at: str | None
+    """ISO 8601, UTC: when the token ends and the connection with it; null for never."""
 
 
 class ConnectionStatusData(_Data):

@@ -18,6 +18,7 @@ WIRE_FILE = Path(__file__).resolve().parent / "dashboard" / "src" / "wire.ts"
 """Where the generated types are kept, next to the sources that import them."""
 
 SERVER_DATA: Mapping[ServerMessage, tuple[type[BaseModel], ...]] = {
+    ServerMessage.AUTH: (protocol.AuthenticatedData,),
     ServerMessage.CONNECTION_STATUS: (protocol.ConnectionStatusData,),
     ServerMessage.PORTFOLIO_UPDATE: (
         protocol.OptimizationQueuedData,

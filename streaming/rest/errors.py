@@ -15,6 +15,7 @@ from rest_framework.views import set_rollback
 from optimization.errors import RequestError
 from streaming.decoding import FrameError
 from streaming.protocol import ErrorCode, error_frame
+from streaming.rest.authentication import CHALLENGE
 
 logger = logging.getLogger(__name__)
 
@@ -101,6 +102,11 @@ def _framework_answer(error: exceptions.APIException) -> Response:
     status, headers = error.status_code, {}
     if isinstance(error, exceptions.NotAuthenticated | exceptions.AuthenticationFailed):
         # DRF answers 403 when no authenticator has a challenge; nobody is signed in, which is 401.
-        status, headers = 401, {"WWW-Authenticate": 'Session realm="QuantumEdge"'}
+        challenge = CHALLENGE
+        if isinstance(error, exceptions.AuthenticationFailed):
+            challenge += ', error="invalid_token"'
+        status, headers = 401, {"WWW-Authenticate": challenge}
+    elif isinstance(error, exceptions.Throttled):
+        headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
     code = _FRAMEWORK_CODES.get(status, ErrorCode.INVALID_MESSAGE)
     return Response(error_document(code, str(error.detail)), status=status, headers=headers)

@@ -3,7 +3,7 @@
 import pytest
 from pytest_django.fixtures import Settings
 
-from streaming.access import origin_is_allowed
+from streaming.access import bearer_token, client_address, origin_is_allowed
 
 HOST = "desk.example:8000"
 
@@ -64,7 +64,41 @@ def test_a_host_name_that_was_rebound_to_this_machine_is_refused(
     assert not origin_is_allowed(origin, host)
 
 
-def test_a_program_sends_no_origin_and_is_welcome_in_local_mode_only(settings: Settings) -> None:
-    assert not origin_is_allowed(None, HOST)
-    settings.LOCAL_MODE = True
+def test_a_program_sends_no_origin_and_passes_on_to_show_its_token() -> None:
     assert origin_is_allowed(None, HOST)
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded_for", "address"),
+    [
+        ("198.51.100.7", None, "198.51.100.7"),
+        ("198.51.100.7", "203.0.113.9", "198.51.100.7"),
+        ("10.0.0.2", "203.0.113.9", "203.0.113.9"),
+        ("10.0.0.2", "127.0.0.1, 203.0.113.9", "203.0.113.9"),
+        ("10.0.0.2", "127.0.0.1, 203.0.113.9, 10.1.2.3", "203.0.113.9"),
+        ("10.0.0.2", "", "10.0.0.2"),
+        ("10.0.0.2", "nonsense", "nonsense"),
+        (None, "203.0.113.9", ""),
+    ],
+)
+def test_only_trusted_proxies_are_believed_about_an_address(
+    settings: Settings, peer: str | None, forwarded_for: str | None, address: str
+) -> None:
+    settings.TRUSTED_PROXIES = ["10.0.0.0/8"]
+    assert client_address(peer, forwarded_for) == address
+
+
+@pytest.mark.parametrize(
+    ("authorization", "subprotocols", "token"),
+    [
+        (None, [], None),
+        ("Bearer abc", [], "abc"),
+        ("bearer abc", ["bearer.def"], "abc"),
+        ("Basic abc", ["quantumedge.v1", "bearer.def"], "def"),
+        (None, ["quantumedge.v1"], None),
+    ],
+)
+def test_a_handshake_carries_its_token_in_a_header_or_a_subprotocol(
+    authorization: str | None, subprotocols: list[str], token: str | None
+) -> None:
+    assert bearer_token(authorization, subprotocols) == token

@@ -333,6 +333,16 @@ export interface OptimizationParameters {
   layers?: number | null;
   /** Probability of a Pauli error per gate. */
   noise?: number | null;
+  /** Noisy circuits that the shots of a quantum method are spread over. */
+  trajectories?: number | null;
+  /** Largest number of qubits of one circuit. */
+  qubits?: number | null;
+  /** Largest number of refinement rounds of a quantum method. */
+  rounds?: number | null;
+  /** Share of the best samples that a quantum method optimises its angles for. */
+  alpha?: number | null;
+  /** Share of the risk that each symbol may take, for risk_parity; equal unless set. */
+  risk_budgets?: Record<string, unknown> | null;
 }
 
 /** Reports a running solver's best portfolio. */
