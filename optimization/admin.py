@@ -9,10 +9,11 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from optimization.errors import RequestError
-from optimization.models import OptimizationRequest
+from optimization.models import Kind, OptimizationRequest
 from optimization.portfolio_admin import PortfolioAdmin
 from optimization.presentation import (
     NO_VALUE,
+    Row,
     document_rows,
     explanation,
     metric_rows,
@@ -55,7 +56,7 @@ class OptimizationRequestAdmin(RequestAdminBase):
         "ran",
         "cached",
     )
-    list_filter = ("status", "method", "objective", "trigger", "lane", "cached")
+    list_filter = ("status", "method", "objective", "trigger", "lane", "cached", "kind")
     search_fields = ("request_id", "client_id", "owner", "idempotency_key", "symbols")
     search_help_text = "Request, client, owner, idempotency key or symbol"
     date_hierarchy = "created_at"
@@ -139,12 +140,23 @@ class OptimizationRequestAdmin(RequestAdminBase):
         obj: OptimizationRequest | None = None,
     ) -> Any:
         """Sections of the detail page; those that have nothing to say are left out."""
-        head = ("request_id", "status", "method", "objective", "trigger", "all_symbols", "cached")
+        head = (
+            "request_id",
+            "kind",
+            "status",
+            "method",
+            "objective",
+            "trigger",
+            "all_symbols",
+            "cached",
+        )
         sections: list[tuple[str | None, dict[str, Any]]] = [(None, {"fields": head})]
         if obj is not None and obj.error is not None:
             sections.append(("Error", {"fields": ("error_text",)}))
         if obj is not None and obj.result is not None:
-            found = ("weights", "metrics", "explained", "evidence")
+            one = ("weights", "metrics", "explained")
+            shown = ("points",) if obj.kind == Kind.FRONTIER else one
+            found = (*shown, "evidence")
             sections.append(("Result", {"fields": found}))
         sections += [
             ("Asked for", {"fields": ("asked_constraints", "asked_parameters", "notes")}),
@@ -188,6 +200,16 @@ class OptimizationRequestAdmin(RequestAdminBase):
     def metrics(self, row: OptimizationRequest) -> SafeString:
         """Metrics as a table."""
         return rows_table(metric_rows((row.result or {}).get("metrics", {})), "Metric", "Value")
+
+    @admin.display(description="frontier")
+    def points(self, row: OptimizationRequest) -> SafeString:
+        """Return and risk of every point of a frontier."""
+        metrics = [point["metrics"] for point in (row.result or {}).get("points", [])]
+        rows = [
+            Row(percent(figures["expected_return"]), percent(figures["expected_volatility"]))
+            for figures in metrics
+        ]
+        return rows_table(rows, "Expected return (a year)", "Volatility (a year)")
 
     @admin.display(description="explanation")
     def explained(self, row: OptimizationRequest) -> SafeString:

@@ -13,6 +13,7 @@ from rest_framework.views import APIView
 from optimization import selectors
 from optimization.submissions import Owner
 from streaming.presence import Presence, present
+from streaming.rest.optimizations import errors
 
 
 class ConnectionsSerializer(serializers.Serializer[Any]):
@@ -67,7 +68,7 @@ class ServiceStatusSerializer(serializers.Serializer[Any]):
 class StatusView(APIView):
     """Real-time figures of the service."""
 
-    @extend_schema(responses=ServiceStatusSerializer)
+    @extend_schema(responses={200: ServiceStatusSerializer, **errors()})
     def get(self, request: Request) -> Response:
         """Report connections, queue, cache and totals, true over all processes."""
         statistics = selectors.service_statistics()

@@ -11,7 +11,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from marketdata.models import DataVersion
 from optimization.lanes import Lane
-from optimization.models import OptimizationRequest, Status, Trigger
+from optimization.models import Kind, OptimizationRequest, Status, Trigger
 from optimization.running import run_next
 from optimization.services import request_submit
 from optimization.submissions import Owner, Submission
@@ -117,6 +117,17 @@ def test_the_detail_page_of_a_failure_shows_its_error(operator: Client) -> None:
     page = _page(operator, f"{LIST}{row.pk}/change/")
     assert "stopped after 61 s" in page
     assert "Largest violation" not in page
+
+
+def test_the_detail_page_of_a_frontier_shows_its_points(operator: Client) -> None:
+    _rows(1)
+    row = OptimizationRequest.objects.get()
+    metrics = {"expected_return": 0.1234, "expected_volatility": 0.2}
+    row.kind, row.result = Kind.FRONTIER, {"points": [{"metrics": metrics}], "metadata": {}}
+    row.save()
+    page = _page(operator, f"{LIST}{row.pk}/change/")
+    assert "12.34 %" in page
+    assert "20.00 %" in page
 
 
 def _act(client: Client, action: str, *rows: OptimizationRequest) -> str:

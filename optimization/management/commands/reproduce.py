@@ -9,7 +9,7 @@ from rich.table import Table
 from optimization.command_line import console, refusal
 from optimization.errors import RequestError
 from optimization.local_runs import run_locally
-from optimization.models import OptimizationRequest, Status
+from optimization.models import Kind, OptimizationRequest, Status
 
 TOLERANCE = 1e-9
 """Largest difference of any weight that counts as the same."""
@@ -78,6 +78,8 @@ def _recorded(request_id: str) -> OptimizationRequest:
         raise CommandError(f"no request {request_id!r} is recorded")
     if request.status != Status.SUCCEEDED or request.result is None:
         raise CommandError(f"{request_id} is {request.status} and has no result to repeat")
+    if request.kind != Kind.OPTIMIZATION:
+        raise CommandError(f"{request_id} is a {request.kind}; only optimisations are repeated")
     if request.result["metadata"]["window"]["partial"]:
         raise CommandError(
             f"{request_id} was solved with today's unfinished return (include_live); its quotes"
