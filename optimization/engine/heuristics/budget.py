@@ -9,7 +9,7 @@ from typing import Any
 from optimization.engine.errors import InvalidProblemError
 
 CALLERS_PARAMETERS = frozenset(
-    {"seed", "lookback", "include_live", "risk_free_rate", "covariance", "cache"}
+    {"seed", "lookback", "include_live", "risk_free_rate", "risk_aversion", "covariance"}
 )
 """Parameters that say what to solve or with which seed; whoever builds the problem reads them."""
 

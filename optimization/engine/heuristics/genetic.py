@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from optimization.engine.heuristics.search import Run
+from optimization.engine.heuristics.search import Run, Stall
 from optimization.engine.problem import FloatArray
 
 _MEMORY = 5
@@ -52,7 +52,7 @@ def evolve(run: Run) -> None:
     rng, parents, history = run.rng, run.start(), _SuccessHistory()
     weights, costs = parents.weights, parents.costs
     count = len(weights)
-    replaced = weights.copy()
+    replaced, stall = weights.copy(), Stall()
     while run.proceed():
         scales, rates = history.draw(rng, count)
         children = _cross(rng, weights, replaced, _guides(rng, costs), (scales, rates))
@@ -67,6 +67,10 @@ def evolve(run: Run) -> None:
         replaced[better] = weights[better]
         kept = gains >= 0
         weights[kept], costs[kept] = born.weights[kept], born.costs[kept]
+        if not run.reference.exact and stall.is_over(float(costs.min())):
+            parents, history = run.restart(), _SuccessHistory()
+            weights, costs = parents.weights, parents.costs
+            replaced = weights.copy()
 
 
 def _guides(rng: np.random.Generator, costs: FloatArray) -> FloatArray:

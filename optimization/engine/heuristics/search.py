@@ -86,6 +86,15 @@ class Run:
             points[1] = self.reference.weights
         return self.evaluate(points)
 
+    def restart(self) -> Population:
+        """A population between the best portfolio and others spread over the feasible set.
+
+        For the rugged costs that only a search can treat; a convex one has no second valley.
+        """
+        points = self.landscape.sample(self.rng, self.budget.population)
+        nearness = self.rng.uniform(0.0, 1.0, (len(points), 1))
+        return self.evaluate(points + nearness * (self.best.weights - points))
+
     def evaluate(self, points: FloatArray) -> Population:
         """The nearest feasible portfolios to ``points``, shape (p, n), and their costs."""
         population = self.landscape.evaluate(points)
@@ -129,6 +138,27 @@ class Run:
                 weights=self.best.weights,
             )
         )
+
+
+class Stall:
+    """Notices that a population has stopped improving: 50 iterations for less than 0.01 %."""
+
+    PATIENCE = 50
+    IMPROVEMENT = 1e-4
+
+    def __init__(self) -> None:
+        self._since = 0
+        self._cost = np.inf
+
+    def is_over(self, cost: float) -> bool:
+        """Whether a population, whose best cost is now ``cost``, has stopped; starts anew then."""
+        if cost < self._cost - self.IMPROVEMENT * abs(cost):
+            self._cost, self._since = cost, 0
+        self._since += 1
+        if self._since <= self.PATIENCE:
+            return False
+        self._cost, self._since = np.inf, 0
+        return True
 
 
 Move = Callable[[Run], None]

@@ -20,6 +20,7 @@ from optimization.engine.measures import HELD, cost_function, describe
 from optimization.engine.moments import SAMPLE, Covariance, estimate_covariance
 from optimization.engine.problem import FloatArray, Objective, Problem, Progress, Solution
 from optimization.engine.registry import SolveContext
+from optimization.engine.support import SEARCH_OBJECTIVES
 
 _TREATED = frozenset(
     f"constraints.{name}"
@@ -116,7 +117,10 @@ def _budget(problem: Problem, context: SolveContext, strategy: Strategy) -> Budg
     """Enough evaluations for the precision promised, in less than the time promised."""
     n = problem.n_assets
     by_moments = problem.objective in _BY_MOMENTS
-    enough = min((1200 if by_moments else 500) * n, 60_000, 12_000_000 / n)
+    per_asset = 1200 if by_moments else 500
+    if problem.objective in SEARCH_OBJECTIVES:
+        per_asset *= 3  # rugged: more valleys to look into
+    enough = min(per_asset * n, 60_000, 12_000_000 / n)
     evaluations = strategy.effort * max(6000, enough)
     population = strategy.population(n)
     return Budget.of(

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from optimization.engine.heuristics.search import Run
+from optimization.engine.heuristics.search import Run, Stall
 
 _INERTIA, _PULL = 0.7298, 1.49618
 """Clerc and Kennedy, *The particle swarm* (2002): the constriction that makes swarms converge."""
@@ -20,13 +20,13 @@ def swarm(run: Run) -> None:
     """
     rng, start = run.rng, run.start()
     weights, own, own_costs = start.weights, start.weights.copy(), start.costs
-    velocity = np.zeros_like(weights)
+    velocity, stall = np.zeros_like(weights), Stall()
     while run.proceed():
         to_own, to_leader = _PULL * rng.random((2, *weights.shape))
         velocity = (
             _INERTIA * velocity
             + to_own * (own - weights)
-            + to_leader * (run.best.weights - weights)
+            + to_leader * (own[own_costs.argmin()] - weights)
         )
         points = weights + velocity
         scattered = rng.random(len(points)) < _SCATTER
@@ -35,3 +35,7 @@ def swarm(run: Run) -> None:
         velocity, weights = moved.weights - weights, moved.weights
         better = moved.costs < own_costs
         own[better], own_costs[better] = weights[better], moved.costs[better]
+        if not run.reference.exact and stall.is_over(float(own_costs.min())):
+            start = run.restart()
+            weights, own, own_costs = start.weights, start.weights.copy(), start.costs
+            velocity = np.zeros_like(weights)
