@@ -217,23 +217,35 @@ def describe(weights: FloatArray, problem: Problem) -> dict[str, float | None]:
     ``omega_ratio`` has no period. A ratio without risk in its denominator is None.
     """
     net = net_returns(weights, problem)
-    own, one = net[:, np.newaxis], np.ones(1)
     risk_free, tail = problem.period_risk_free_rate, problem.constraints.cvar_confidence
-    year = float(np.sqrt(TRADING_DAYS))
-    ratios = {
-        "sharpe_ratio": year * float(sharpe(one, own, risk_free)),
-        "sortino_ratio": year * float(sortino(one, own, risk_free)),
-        "omega_ratio": float(omega(one, own, risk_free)),
-        "calmar_ratio": TRADING_DAYS * float(calmar(one, own)),
-    }
+    above = net - risk_free
+    gain, short = float(above.mean()), np.minimum(above, 0.0)
+    deviation = float(np.sqrt(variance(ONE, net[:, np.newaxis])))
+    fall, losses = float(max_drawdown(ONE, net[:, np.newaxis])), -float(short.sum())
+    downside = float(np.sqrt(short @ short / len(net)))
+    year, mean = float(np.sqrt(TRADING_DAYS)), gain + risk_free
     return {
-        "expected_return": TRADING_DAYS * float(net.mean()),
-        "expected_volatility": year * float(np.sqrt(variance(one, own))),
-        **{name: value if np.isfinite(value) else None for name, value in ratios.items()},
-        "value_at_risk": float(value_at_risk(one, own, tail)),
-        "cvar": float(cvar(one, own, tail)),
-        "max_drawdown": float(max_drawdown(one, own)),
+        "expected_return": TRADING_DAYS * mean,
+        "expected_volatility": year * deviation,
+        "sharpe_ratio": _finite_ratio(year * gain, deviation),
+        "sortino_ratio": _finite_ratio(year * gain, downside),
+        "omega_ratio": _finite_ratio(float(above.sum()) + losses, losses),
+        "calmar_ratio": _finite_ratio(TRADING_DAYS * mean, fall),
+        "value_at_risk": float(value_at_risk(ONE, net[:, np.newaxis], tail)),
+        "cvar": float(cvar(ONE, net[:, np.newaxis], tail)),
+        "max_drawdown": fall,
     }
+
+
+ONE = np.ones(1)
+"""A portfolio of one asset, whose returns are those of a whole portfolio."""
+
+
+def _finite_ratio(excess: float, risk: float) -> float | None:
+    """Excess / risk, 0 where both vanish, or None where only the risk does."""
+    if risk > abs(excess) * np.finfo(np.float64).tiny:
+        return excess / risk
+    return 0.0 if excess == 0 else None
 
 
 def net_returns(weights: FloatArray, problem: Problem) -> FloatArray:

@@ -12,6 +12,9 @@ from optimization.engine.problem import FloatArray
 SAMPLE = "sample"
 LEDOIT_WOLF = "ledoit_wolf"
 
+DENSE = 60
+"""Up to this many assets Σ is formed."""
+
 
 @dataclass(frozen=True)
 class Covariance:
@@ -42,19 +45,32 @@ class Covariance:
     @cached_property
     def variances(self) -> FloatArray:
         """Diagonal of Σ, shape (n,)."""
+        if self.is_small:
+            return np.diagonal(self.dense)
         return np.asarray(np.einsum("ij,ij->j", self.factor, self.factor) + self.ridge)
+
+    @property
+    def is_small(self) -> bool:
+        """Whether Σ itself is cheaper to work with than its factor."""
+        return self.n_assets <= DENSE
 
     def times(self, weights: FloatArray) -> FloatArray:
         """Σw, shape (n,)."""
+        if self.is_small:
+            return np.asarray(self.dense @ weights)
         return np.asarray(self.factor.T @ (self.factor @ weights) + self.ridge * weights)
 
     def variance(self, weights: FloatArray) -> float:
         """w'Σw."""
+        if self.is_small:
+            return max(float(weights @ self.dense @ weights), 0.0)
         outcomes = self.factor @ weights
         return float(outcomes @ outcomes + self.ridge * (weights @ weights))
 
     def block(self, assets: npt.NDArray[np.intp]) -> FloatArray:
         """Rows and columns of Σ for some assets, given by index."""
+        if self.is_small:
+            return self.dense[np.ix_(assets, assets)]
         columns = np.ascontiguousarray(self.factor[:, assets])
         matrix = columns.T @ columns
         matrix[np.diag_indices(columns.shape[1])] += self.ridge

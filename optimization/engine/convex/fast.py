@@ -50,6 +50,9 @@ class FastOutcome:
 
 COLD = Warm()
 
+CALM = 1e-2
+"""A variance below this share of the assets' own is polished."""
+
 
 def is_fast(instance: Instance) -> bool:
     """Whether a fast path knows the objective and every constraint."""
@@ -77,8 +80,11 @@ def _variance(instance: Instance, warm: Warm) -> FastOutcome:
     programme = QuadraticProgramme(instance.covariance, instance.region, warm.working)
     nothing = np.zeros(instance.region.n_assets)
     face = programme.solve(nothing)
-    exact, _ = programme.along(face, nothing)
-    weights = exact if programme.contains(exact) else face.weights
+    weights = face.weights
+    if programme.scale * instance.covariance.variance(weights) < CALM:
+        # So little risk that DAQP's ridge shows in it.
+        exact, _ = programme.along(face, nothing)
+        weights = exact if programme.contains(exact) else weights
     return FastOutcome(weights, Evidence(), "daqp", Warm(working=programme.working))
 
 

@@ -67,12 +67,17 @@ class QuadraticProgramme:
     def __init__(self, quadratic: Covariance, region: Region, working: Mask | None = None) -> None:
         self.quadratic = quadratic
         self.region = region
-        self.matrix = np.vstack([np.ones((1, region.n_assets)), region.matrix])
+        budget = np.ones((1, region.n_assets))
+        self.matrix = np.vstack([budget, region.matrix]) if region.rows else budget
         self.low = np.array([region.budget_low, *(row.low for row in region.rows)])
         self.high = np.array([region.budget_high, *(row.high for row in region.rows)])
         self.scale = 1.0 / max(float(quadratic.variances.mean()), np.finfo(np.float64).tiny)
         self.working = working
         self._block: FloatArray | None = None
+        self._assets: IntArray = np.zeros(0, dtype=np.intp)
+        self._inside = self.matrix
+        self._outside: FloatArray | None = None
+        self._limits = (self.low, self.high)
 
     def solve(self, linear: FloatArray) -> Face:
         """The optimum for one linear part, shape (n,).
@@ -123,27 +128,39 @@ class QuadraticProgramme:
     ) -> tuple[FloatArray, FloatArray, IntArray]:
         """Weights, the rows' multipliers, and each asset's bound: −1 lower, 1 upper, or 0."""
         region, whole = self.region, len(assets) == self.region.n_assets
-        if self._block is None:
-            self._block = self.scale * (
-                self.quadratic.dense if whole else self.quadratic.block(assets)
-            )
-        lower, upper = region.lower[assets], region.upper[assets]
-        inside, fixed = self.matrix[:, assets], np.zeros(len(self.low))
-        part = linear[assets]
+        block = self._load(assets, whole) if self._block is None else self._block
+        part = linear if whole else linear[assets]
+        if not whole and self._outside is not None:
+            part = part + self._outside[assets]
+        x, info = _daqp(block, self.scale * part, self._inside, self._limits)
+        low, high = self._limits
+        count = len(assets)
+        weights = region.lower.copy()
+        weights[assets] = np.minimum(np.maximum(x, low[:count]), high[:count])
+        multipliers = np.asarray(info["lam"])
+        held = np.sign(multipliers[:count]).astype(np.intp)
+        held[(held == 0) & (high[:count] <= low[:count])] = 1
+        return weights, multipliers[count:], held
+
+    def _load(self, assets: IntArray, whole: bool) -> FloatArray:
+        """Everything of a working set's programme but its linear part; its quadratic part."""
+        region, self._assets = self.region, assets
+        block = self.scale * (self.quadratic.dense if whole else self.quadratic.block(assets))
+        self._block = block
+        self._inside = self.matrix if whole else self.matrix[:, assets]
+        self._outside, fixed = None, np.zeros(len(self.low))
         if not whole and region.lower.any():
             outside = region.lower.copy()
             outside[assets] = 0.0
             fixed = self.matrix @ outside
-            part = part + self.quadratic.times(outside)[assets]
-        high = np.concatenate([upper, np.minimum(self.high - fixed, ENDLESS)])
-        low = np.concatenate([lower, np.maximum(self.low - fixed, -ENDLESS)])
-        x, info = _daqp(self._block, self.scale * part, inside, (low, high))
-        weights = region.lower.copy()
-        weights[assets] = np.clip(x, lower, upper)
-        multipliers = np.asarray(info["lam"])
-        held = np.sign(multipliers[: len(assets)]).astype(np.intp)
-        held[(held == 0) & (upper <= lower)] = 1
-        return weights, multipliers[len(assets) :], held
+            self._outside = self.quadratic.times(outside)
+        low = np.maximum(self.low - fixed, -ENDLESS)
+        high = np.minimum(self.high - fixed, ENDLESS)
+        self._limits = (
+            np.concatenate([region.lower[assets], low]),
+            np.concatenate([region.upper[assets], high]),
+        )
+        return block
 
     def _face(
         self, weights: FloatArray, multipliers: FloatArray, held: IntArray, assets: IntArray
@@ -164,11 +181,12 @@ class QuadraticProgramme:
         base, slope = np.where(face.free, 0.0, face.weights), np.zeros(len(face.weights))
         if not len(free):
             return base, slope
-        k, inside = len(free), self.matrix[np.ix_(rows, free)]
+        k, inside = len(free), self.matrix[rows[:, np.newaxis], free]
         size = k + len(rows)
         system = np.zeros((size, size))
         # A ridge towards the face's own weights keeps identical assets where DAQP put them.
-        system[:k, :k] = self.scale * self.quadratic.block(free) + PROXIMAL * np.eye(k)
+        system[:k, :k] = self._scaled_block(free)
+        system[:k].flat[:: size + 1] += PROXIMAL
         system[:k, k:], system[k:, :k] = inside.T, inside
         limits = np.where(self._nearer_high(face), self.high, self.low)[rows]
         right = np.zeros((size, 2))
@@ -183,6 +201,13 @@ class QuadraticProgramme:
             raise SolverFailureError("the quadratic form is singular on the face") from error
         base[free], slope[free] = solved[:k, 0], solved[:k, 1]
         return base, slope
+
+    def _scaled_block(self, free: IntArray) -> FloatArray:
+        """Rows and columns of the scaled Q for free assets, which the working set contains."""
+        if self._block is None:
+            return self.scale * self.quadratic.block(free)
+        places = np.searchsorted(self._assets, free)
+        return self._block[places[:, np.newaxis], places]
 
     def _nearer_high(self, face: Face) -> Mask:
         value = self.matrix @ face.weights
@@ -207,7 +232,8 @@ def _daqp(
     sense = np.where(high <= low, EQUALITY, 0).astype(np.int32)
     flag = 0
     for ridge in RIDGES:
-        raised = block + ridge * np.eye(len(block))
+        raised = block.copy()
+        raised.flat[:: len(block) + 1] += ridge
         x, _, flag, info = daqp.solve(
             raised, linear, inside, high, low, sense, primal_tol=PRIMAL_TOLERANCE
         )
