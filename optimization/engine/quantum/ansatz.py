@@ -12,8 +12,8 @@ from optimization.engine.quantum.subspace import ComplexArray, Subspace
 Aggregate = Callable[[FloatArray], tuple[float, FloatArray]]
 """Maps probabilities, shape (N,), to a value and its derivative by each probability."""
 
-RAMP_MIXER = 1.2
-RAMP_PHASE = 0.6
+RAMP_MIXER = 1.8
+RAMP_PHASE = 0.9
 
 
 class Ansatz(Protocol):

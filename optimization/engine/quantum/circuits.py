@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pennylane as qml
-from pennylane.operation import Operation, Operator, StatePrepBase
+from pennylane.operation import Operation, Operator
 from pennylane.wires import Wires
 
 from optimization.engine.problem import FloatArray
@@ -28,8 +28,8 @@ def _operation(gate: Gate, wires: Sequence[Any]) -> Operator:
     return kind(on) if gate.angle is None else kind(gate.angle, wires=on)
 
 
-class DickeState(StatePrepBase):  # type: ignore[misc]
-    """Equal superposition of all bitstrings of ``wires`` with ``weight`` ones."""
+class DickeState(Operation):  # type: ignore[misc]
+    """Equal superposition of all bitstrings of ``wires`` with ``weight`` ones, from all zeros."""
 
     num_params = 0
     grad_method = None

@@ -46,7 +46,7 @@ class Valuation:
     def quadratic(self, allocations: FloatArray) -> FloatArray:
         """Columns 1, w'Σw and μ'w of each row, shape (p, 3)."""
         weights = self.space.weights(allocations)
-        variances = np.einsum("pi,ij,pj->p", weights, self.covariance.dense, weights)
+        variances = ((weights @ self.covariance.dense) * weights).sum(axis=1)
         return np.stack([np.ones(len(weights)), variances, weights @ self.mean], axis=1)
 
 
@@ -69,9 +69,7 @@ class QuadraticForm:
     def values(self, bits: npt.NDArray[Any]) -> FloatArray:
         """Shape (p,) for bits of shape (p, qubits)."""
         b = bits.astype(np.float64)
-        return np.asarray(
-            self.offset + b @ self.linear + np.einsum("pi,ij,pj->p", b, self.pairs, b)
-        )
+        return np.asarray(self.offset + b @ self.linear + ((b @ self.pairs) * b).sum(axis=1))
 
 
 class Landscape:

@@ -1,6 +1,7 @@
 """The operations of the subspace device: each applies itself, and undoes itself with a slope."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -9,6 +10,7 @@ from pennylane.operation import Operator
 from pennylane.wires import Wires
 
 from optimization.engine.problem import FloatArray
+from optimization.engine.quantum.landscape import QuadraticForm
 from optimization.engine.quantum.mixer import RingPass, ring_mixer
 from optimization.engine.quantum.subspace import ComplexArray, Subspace
 
@@ -136,7 +138,13 @@ def _global(operation: Operator, feasible: Subspace, _places: Sequence[int]) -> 
 
 
 def _phase(operation: Operator, feasible: Subspace, places: Sequence[int]) -> Step:
-    return Diagonal(_angle(operation), operation.form.values(feasible.bits[:, list(places)]))
+    return Diagonal(_angle(operation), _form_values(operation.form, feasible, tuple(places)))
+
+
+@lru_cache(maxsize=32)
+def _form_values(form: QuadraticForm, feasible: Subspace, places: tuple[int, ...]) -> FloatArray:
+    """The form on the subspace; every layer and evaluation of a circuit shares it."""
+    return form.values(feasible.bits[:, list(places)])
 
 
 def _xy(operation: Operator, feasible: Subspace, places: Sequence[int]) -> Step:
@@ -184,9 +192,11 @@ def initial_amplitudes(operation: Operator, feasible: Subspace, wires: Wires) ->
 
 def diagonal_values(observable: Operator, feasible: Subspace, wires: Wires) -> FloatArray:
     """Eigenvalue of each basis state for an observable of Z and identity terms, shape (N,)."""
-    signs = 1.0 - 2.0 * feasible.bits
+    signs = np.ascontiguousarray(1.0 - 2.0 * feasible.bits.T)
     values = np.zeros(feasible.size)
     for word, coefficient in observable.pauli_rep.items():
-        places = [int(wires.index(wire)) for wire in word]
-        values += float(np.real(coefficient)) * signs[:, places].prod(axis=1)
+        product = np.full(feasible.size, float(np.real(coefficient)))
+        for wire in word:
+            product *= signs[int(wires.index(wire))]
+        values += product
     return values

@@ -99,7 +99,7 @@ def test_noise_on_the_subspace_is_refused(problem_of: ProblemOf) -> None:
     assert set(refusal.value.fields) == {"parameters.noise", "parameters.device"}
 
 
-@pytest.mark.filterwarnings("ignore:Operator RX does not define a decomposition")
+@pytest.mark.filterwarnings("ignore:Operator .* does not define a decomposition")
 def test_a_device_that_cannot_run_the_circuit_is_named(problem_of: ProblemOf) -> None:
     context = SolveContext(parameters={"device": "default.qutrit", "rounds": 1})
     with pytest.raises(UnsupportedProblemError) as refusal:
