@@ -28,8 +28,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
-from quantum_circuits import Row, against_qiskit, gradients, selections, timed, window
 
+from benchmarks.quantum_circuits import Row, against_qiskit, gradients, selections, timed, window
 from optimization.engine.heuristics.search import relative_gap
 from optimization.engine.measures import cost_function
 from optimization.engine.moments import sample_covariance
