@@ -40,6 +40,8 @@ RANGES = (
     Range("MAX_MESSAGE_BYTES", 1024, 4_194_304, "bytes"),
     Range("MAX_MESSAGES_PER_SECOND", 1, 100_000, "messages"),
     Range("MAX_CONNECTIONS_PER_USER", 1, 1_000_000, "connections"),
+    Range("MAX_STRANGERS_PER_ADDRESS", 1, 1_000_000, "connections"),
+    Range("MAX_REST_REQUESTS_PER_SECOND", 1, 100_000, "requests"),
     Range("MAX_OUTBOX_BYTES", 65_536, 1_073_741_824, "bytes"),
     Range("DEFAULT_LOOKBACK", 2, 100_000, "returns"),
     Range("LEASE_SECONDS", 1, 3600, "seconds"),
@@ -113,6 +115,15 @@ def check_choices(
                 f"{name} {what} {value!r}, which is not known.",
                 hint=f"Use one of: {', '.join(allowed)}.",
                 id="quantumedge.E002",
+            )
+    for proxy in settings.TRUSTED_PROXIES:
+        try:
+            ipaddress.ip_network(proxy, strict=False)
+        except ValueError:
+            yield Error(
+                f"TRUSTED_PROXIES contains {proxy!r}, which is neither an address nor a network.",
+                hint="Write 10.0.0.2 or 10.0.0.0/8.",
+                id="quantumedge.E008",
             )
     for origin in settings.ALLOWED_ORIGINS:
         parts = urlsplit(origin)

@@ -270,6 +270,7 @@ PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
+AUTHENTICATION_BACKENDS = ["streaming.login.ThrottledBackend"]
 LOGIN_URL = "admin:login"
 
 STATIC_URL = "/static/"

@@ -36,6 +36,8 @@ INBOX_BYTES = 2 * MESSAGE_CAP_BYTES
 PING_SECONDS = 20
 PONG_SECONDS = 30
 HTTP_SECONDS = 60
+REQUEST_SECONDS = 10.0
+"""How long a client may take to send a request or a handshake, headers and body together."""
 CLOSE_SECONDS = 2.0
 """How long a stopping server waits for closing handshakes and for its applications."""
 CLOSE_RESTARTING = 4500
@@ -135,43 +137,79 @@ class PacedProtocol(WebSocketProtocol):  # type: ignore[misc]  # Daphne has no t
 
 
 class BoundedRequest(WebRequest):  # type: ignore[misc]  # Daphne has no types
-    """Daphne's HTTP request, refused as soon as its body is too large."""
+    """Daphne's HTTP request, refused as soon as its body is too large or too slow in coming."""
 
-    _REFUSAL = b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
     _refused = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._deadline = _call_later(REQUEST_SECONDS, self._expire)
+        super().__init__(*args, **kwargs)
 
     def gotLength(self, length: int | None) -> None:  # noqa: N802 - Twisted's interface
         """Look at the length that the headers announce; None if they announce none."""
         super().gotLength(length)
         if length is not None and length > BODY_CAP_BYTES:
-            self._refuse()
+            self._refuse(b"413 Content Too Large")
 
     def handleContentChunk(self, data: bytes) -> None:  # noqa: N802
         """Keep a part of the body."""
         if not self._refused and self.content.tell() + len(data) > BODY_CAP_BYTES:
-            self._refuse()
+            self._refuse(b"413 Content Too Large")
         if not self._refused:
             super().handleContentChunk(data)
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:  # noqa: N802
         """Hand a complete request to the application."""
+        self._stop_waiting()
         if not self._refused:
             super().requestReceived(command, path, version)
 
-    def _refuse(self) -> None:
+    def connectionLost(self, reason: Any) -> None:  # noqa: N802
+        """The client is gone."""
+        self._stop_waiting()
+        super().connectionLost(reason)
+
+    def _expire(self) -> None:
+        self._refuse(b"408 Request Timeout")
+
+    def _refuse(self, status: bytes) -> None:
         self._refused = True
-        self.channel.transport.write(self._REFUSAL)
+        self.channel.transport.write(
+            b"HTTP/1.1 " + status + b"\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        )
         self.channel.transport.loseConnection()
+
+    def _stop_waiting(self) -> None:
+        if self._deadline.active():
+            self._deadline.cancel()
 
 
 class BoundedFactory(HTTPFactory):  # type: ignore[misc]  # Daphne has no types
-    """Daphne's factory, making :class:`BoundedRequest`."""
+    """Daphne's factory, making :class:`BoundedRequest` on connections that begin one in time."""
 
     def buildProtocol(self, addr: Any) -> Any:  # noqa: N802 - Twisted's interface
         """Build one connection's protocol."""
-        protocol = super().buildProtocol(addr)
-        protocol.requestFactory = BoundedRequest
-        return protocol
+        channel = super().buildProtocol(addr)
+
+        def drop() -> None:
+            # The transport is the inner channel's, and is there only once the client is connected.
+            channel._channel.transport.abortConnection()
+
+        opening = _call_later(REQUEST_SECONDS, drop)
+
+        def begin(*args: Any, **kwargs: Any) -> BoundedRequest:
+            if opening.active():
+                opening.cancel()
+            return BoundedRequest(*args, **kwargs)
+
+        channel.requestFactory = begin
+        return channel
+
+
+def _call_later(seconds: float, function: Callable[[], None]) -> Any:
+    """Twisted's ``callLater``; its interface is typed as if it were the function."""
+    clock: Any = reactor
+    return clock.callLater(seconds, function)
 
 
 class PacedServer(Server):  # type: ignore[misc]  # Daphne has no types
@@ -205,6 +243,7 @@ class PacedServer(Server):  # type: ignore[misc]  # Daphne has no types
 
     def _begin(self) -> None:
         """Finish the factory that Daphne has just made, and listen."""
+        self.http_factory = BoundedFactory(self)
         self.ws_factory.protocol = PacedProtocol
         # A client that breaks the protocol is told so by a close code before it is dropped.
         self.ws_factory.setProtocolOptions(

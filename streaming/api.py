@@ -14,6 +14,7 @@ from optimization import selectors
 from optimization.submissions import Owner
 from streaming.presence import Presence, present
 from streaming.rest.optimizations import errors
+from streaming.rest.throttling import RestThrottle
 
 
 class ConnectionsSerializer(serializers.Serializer[Any]):
@@ -67,6 +68,8 @@ class ServiceStatusSerializer(serializers.Serializer[Any]):
 
 class StatusView(APIView):
     """Real-time figures of the service."""
+
+    throttle_classes = (RestThrottle,)
 
     @extend_schema(responses={200: ServiceStatusSerializer, **errors()})
     def get(self, request: Request) -> Response:

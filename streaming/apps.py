@@ -10,10 +10,13 @@ class StreamingConfig(AppConfig):
 
     def ready(self) -> None:
         """Listen to the news of the layers below."""
-        from marketdata.signals import tick_recorded  # noqa: PLC0415 - models are ready only now
-        from optimization import signals  # noqa: PLC0415
-        from streaming import latest_progress, receivers  # noqa: PLC0415
+        from django.contrib import admin  # noqa: PLC0415 - models are ready only now
 
+        from marketdata.signals import tick_recorded  # noqa: PLC0415
+        from optimization import signals  # noqa: PLC0415
+        from streaming import latest_progress, login, receivers  # noqa: PLC0415
+
+        admin.site.login_form = login.ThrottledLoginForm
         tick_recorded.connect(receivers.tell_prices)
         signals.request_started.connect(receivers.tell_started)
         signals.request_progressed.connect(receivers.tell_progress)

@@ -7,7 +7,7 @@ from django.conf import settings
 from drf_spectacular.utils import OpenApiParameter
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import from_json
-from rest_framework.exceptions import PermissionDenied
+from rest_framework.exceptions import PermissionDenied, UnsupportedMediaType
 from rest_framework.parsers import BaseParser
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
@@ -18,6 +18,7 @@ from optimization.submissions import Owner
 from streaming.access import IsAllowed, origin_is_allowed
 from streaming.decoding import FrameError
 from streaming.protocol import ErrorCode
+from streaming.rest.throttling import RestThrottle
 
 Query = TypeVar("Query", bound=BaseModel)
 
@@ -56,13 +57,19 @@ class StrictJSONParser(BaseParser):
         self,
         stream: Any,
         media_type: str | None = None,  # noqa: ARG002
-        parser_context: Mapping[str, Any] | None = None,  # noqa: ARG002
+        parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
         """Read the body.
 
         Raises:
             FrameError: It is too large or not JSON.
+            UnsupportedMediaType: It is compressed: a small body could unfold without bounds.
         """
+        encoding = (parser_context or {})["request"].headers.get("Content-Encoding", "identity")
+        if encoding.strip().lower() not in {"", "identity"}:
+            raise UnsupportedMediaType(
+                encoding, f"bodies in Content-Encoding {encoding} are not read; send it plain"
+            )
         limit = settings.MAX_MESSAGE_BYTES
         body = stream.read(limit + 1)
         if len(body) > limit:
@@ -80,6 +87,7 @@ class RestView(APIView):
 
     parser_classes = (StrictJSONParser,)
     permission_classes = (IsAllowed, FromOwnPage)
+    throttle_classes = (RestThrottle,)
 
     def owner(self, request: Request) -> Owner:
         """Who asks, and so whose rows may be seen."""
