@@ -56,15 +56,19 @@ def reference_of(problem: Problem, covariance: Covariance, budget_low: float) ->
     value = float(fast_cost_function(relaxed, covariance)(solution.weights))
     if gap is None or not np.isfinite(gap) or not np.isfinite(value):
         return Reference(None, solution.weights, "no bound: the exact answer has no certificate")
-    basis = _EXACT if exact else _RELAXED
+    basis = _EXACT if exact else _relaxed_basis(problem)
     return Reference(value - gap * abs(value), solution.weights, basis, exact)
 
 
 _EXACT = "exact optimum of the same problem by mean_variance"
-_RELAXED = (
-    "exact optimum by mean_variance without the limits that only a search can treat: the distance"
-    " to the true optimum is smaller"
-)
+_DISCRETE = ("max_assets", "min_position", "lot_size", "fixed_fee")
+
+
+def _relaxed_basis(problem: Problem) -> str:
+    used = [name for name in _DISCRETE if getattr(problem.constraints, name) is not None]
+    return (
+        f"exact optimum by mean_variance without {' and '.join(used)}: the true gap is at most this"
+    )
 
 
 def relax(problem: Problem, budget_low: float) -> Problem:

@@ -78,8 +78,8 @@ class Run:
     def start(self) -> Population:
         """A first population, spread over the feasible set.
 
-        One of it is the exact optimum without the limits that only a search can treat, if there
-        are any; a convex problem is searched from scratch.
+        One of it is the exact optimum without the discrete limits, if there are any; a convex
+        problem is searched from scratch.
         """
         points = self.landscape.sample(self.rng, self.budget.population)
         if self.reference.weights is not None and not self.reference.exact:

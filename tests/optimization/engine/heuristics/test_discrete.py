@@ -84,7 +84,7 @@ def test_the_gap_of_a_choice_is_to_the_optimum_without_the_choice(
     unlimited = _cost(problem, solve(problem_of(8, 1260, constraints=Constraints())).weights)
     expected = _cost(problem, solution.weights) / unlimited - 1
     assert solution.optimality_gap == pytest.approx(expected, rel=1e-4)
-    assert "without the limits" in solution.diagnostics["gap_basis"]
+    assert "without max_assets" in solution.diagnostics["gap_basis"]
 
 
 def test_positions_are_none_or_large_enough(solve_with: SolveWith, problem_of: ProblemOf) -> None:
