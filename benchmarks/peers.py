@@ -1,0 +1,139 @@
+"""The same five problems in other libraries and in bare solvers: returns in, weights out."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import daqp
+import highspy
+import numpy as np
+import pandas as pd
+
+from optimization.engine import Objective, Problem
+from optimization.engine.problem import FloatArray
+
+Weigh = Callable[[Problem], FloatArray]
+
+
+def skfolio(problem: Problem) -> FloatArray:
+    from skfolio import RiskMeasure
+    from skfolio.optimization import MeanRisk, ObjectiveFunction
+
+    goal, measure = {
+        Objective.MINIMIZE_VARIANCE: (ObjectiveFunction.MINIMIZE_RISK, RiskMeasure.VARIANCE),
+        Objective.MAXIMIZE_SHARPE: (
+            ObjectiveFunction.MAXIMIZE_RATIO,
+            RiskMeasure.STANDARD_DEVIATION,
+        ),
+        Objective.MAXIMIZE_RETURN: (ObjectiveFunction.MAXIMIZE_RETURN, RiskMeasure.VARIANCE),
+        Objective.MINIMIZE_CVAR: (ObjectiveFunction.MINIMIZE_RISK, RiskMeasure.CVAR),
+        Objective.MAXIMIZE_SORTINO: (ObjectiveFunction.MAXIMIZE_RATIO, RiskMeasure.SEMI_DEVIATION),
+    }[problem.objective]
+    sortino = problem.objective == Objective.MAXIMIZE_SORTINO
+    model = MeanRisk(
+        objective_function=goal,
+        risk_measure=measure,
+        max_weights=problem.constraints.upper,
+        cvar_beta=1 - problem.constraints.cvar_confidence,
+        min_acceptable_return=0.0 if sortino else None,
+    )
+    model.fit(pd.DataFrame(problem.returns, columns=list(problem.symbols)))
+    return np.asarray(model.weights_)
+
+
+def pyportfolioopt(problem: Problem) -> FloatArray:
+    from pypfopt import EfficientCVaR, EfficientFrontier
+
+    mean, bounds = problem.returns.mean(axis=0), (0, problem.constraints.upper)
+    if problem.objective == Objective.MINIMIZE_CVAR:
+        tail = problem.constraints.cvar_confidence
+        model = EfficientCVaR(mean, problem.returns, beta=1 - tail, weight_bounds=bounds)
+        return np.array(list(model.min_cvar().values()))
+    frontier = EfficientFrontier(mean, np.cov(problem.returns.T), weight_bounds=bounds)
+    if problem.objective == Objective.MINIMIZE_VARIANCE:
+        weights = frontier.min_volatility()
+    else:
+        weights = frontier.max_sharpe(risk_free_rate=0)
+    return np.array(list(weights.values()))
+
+
+def riskfolio(problem: Problem) -> FloatArray:
+    import riskfolio as rp
+
+    index = pd.bdate_range("2018-01-01", periods=problem.n_observations)
+    frame = pd.DataFrame(problem.returns, columns=list(problem.symbols), index=index)
+    portfolio = rp.Portfolio(returns=frame)
+    portfolio.assets_stats(method_mu="hist", method_cov="hist")
+    portfolio.upperlng, portfolio.solvers = problem.constraints.upper, ["CLARABEL"]
+    portfolio.alpha = problem.constraints.cvar_confidence
+    goal, measure = {
+        Objective.MINIMIZE_VARIANCE: ("MinRisk", "MV"),
+        Objective.MAXIMIZE_SHARPE: ("Sharpe", "MV"),
+        Objective.MAXIMIZE_RETURN: ("MaxRet", "MV"),
+        Objective.MINIMIZE_CVAR: ("MinRisk", "CVaR"),
+        Objective.MAXIMIZE_SORTINO: ("Sharpe", "SLPM"),
+    }[problem.objective]
+    weights = portfolio.optimization(model="Classic", rm=measure, obj=goal, rf=0, l=0, hist=True)
+    return np.asarray(weights["weights"])
+
+
+def bare_daqp(problem: Problem) -> FloatArray:
+    """Minimum variance as one dense quadratic programme."""
+    n, upper = problem.n_assets, problem.constraints.upper
+    covariance = np.cov(problem.returns.T).reshape(n, n)
+    scaled = covariance * (n / np.trace(covariance)) + 1e-11 * np.eye(n)
+    high, low = np.r_[np.full(n, upper), 1.0], np.r_[np.zeros(n), 1.0]
+    sense = np.zeros(n + 1, dtype=np.int32)
+    sense[n] = 5
+    weights, *_ = daqp.solve(scaled, np.zeros(n), np.ones((1, n)), high, low, sense)
+    return np.asarray(weights)
+
+
+def bare_highs(problem: Problem) -> FloatArray:
+    """Minimum CVaR as Rockafellar and Uryasev write it, by HiGHS as it comes."""
+    returns, upper = problem.returns, problem.constraints.upper
+    periods, n = returns.shape
+    tail = problem.constraints.cvar_confidence * periods
+    rows = np.zeros((periods + 1, n + 1 + periods))
+    rows[:periods, :n], rows[:periods, n] = returns, 1.0
+    rows[:periods, n + 1 :] = np.eye(periods)
+    rows[periods, :n] = 1.0
+    lp = highspy.HighsLp()
+    lp.num_col_, lp.num_row_ = rows.shape[1], rows.shape[0]
+    lp.col_cost_ = np.r_[np.zeros(n), 1.0, np.full(periods, 1 / tail)]
+    lp.col_lower_ = np.r_[np.zeros(n), -np.inf, np.zeros(periods)]
+    lp.col_upper_ = np.r_[np.full(n, upper), np.full(periods + 1, np.inf)]
+    lp.row_lower_ = np.r_[np.zeros(periods), 1.0]
+    lp.row_upper_ = np.r_[np.full(periods, np.inf), 1.0]
+    filled = rows != 0
+    lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+    lp.a_matrix_.start_ = np.r_[0, np.cumsum(filled.sum(axis=1))].astype(np.int32)
+    lp.a_matrix_.index_ = np.nonzero(filled)[1].astype(np.int32)
+    lp.a_matrix_.value_ = rows[filled]
+    highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]
+    highs.setOptionValue("output_flag", False)
+    highs.setOptionValue("threads", 1)
+    highs.passModel(lp)
+    highs.run()
+    return np.array(highs.getSolution().col_value)[:n]
+
+
+MOMENTS = (
+    Objective.MINIMIZE_VARIANCE,
+    Objective.MAXIMIZE_SHARPE,
+)
+EVERY = dict.fromkeys(Objective, 100) | dict.fromkeys(MOMENTS, 500)
+
+PEERS: Mapping[str, tuple[Weigh, Mapping[Objective, int]]] = {
+    "pyportfolioopt": (
+        pyportfolioopt,
+        dict.fromkeys(MOMENTS, 1000) | {Objective.MINIMIZE_CVAR: 100},
+    ),
+    "skfolio": (skfolio, EVERY),
+    "riskfolio-lib": (riskfolio, EVERY),
+}
+"""Each with the largest number of assets at which an objective takes seconds, not minutes."""
+
+RAW: Mapping[str, tuple[Weigh, Mapping[Objective, int]]] = {
+    "daqp": (bare_daqp, {Objective.MINIMIZE_VARIANCE: 1000}),
+    "highs": (bare_highs, {Objective.MINIMIZE_CVAR: 100}),
+}
