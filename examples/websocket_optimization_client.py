@@ -1,0 +1,310 @@
+"""A complete client of the QuantumEdge WebSocket: ask, subscribe, stay connected.
+
+    python examples/websocket_optimization_client.py                 # the demo
+    python examples/websocket_optimization_client.py --monitor       # until Ctrl-C
+    python examples/websocket_optimization_client.py --url ws://localhost:9000/ws
+
+The client sends a heartbeat every 30 seconds, reconnects with growing pauses, asks for the frames
+that it missed meanwhile, and repeats requests that were not acknowledged under the same id, so
+that none of them runs twice. It needs the ``websockets`` package and nothing else.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import secrets
+import sys
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
+
+HEARTBEAT_SECONDS = 30.0
+LONGEST_PAUSE_SECONDS = 30.0
+FIRST_FINAL_CODE, LAST_FINAL_CODE = 4000, 4499
+"""Close codes after which reconnecting is no use."""
+
+Frame = dict[str, Any]
+
+
+class OptimizationError(Exception):
+    """A request that ended with an error frame.
+
+    Args:
+        data: The frame's ``data``: ``error``, ``detail``, ``code``, ``retry``, ``fields``.
+    """
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        super().__init__(f"{data['error']}: {data['detail']}")
+        self.code: str = data["code"]
+        self.retry: bool = data["retry"]
+        self.fields: list[str] = data["fields"]
+
+
+class ConnectionRefusedByServerError(Exception):
+    """The server closed the connection with a code that says not to come back."""
+
+
+@dataclass
+class _Pending:
+    """A request that has not ended: its frame, in case it must be sent again, and its end."""
+
+    frame: Frame
+    end: "asyncio.Future[Frame]"
+
+
+@dataclass
+class _Place:
+    """Where this client stands in the server's numbered frames."""
+
+    client_id: str = ""
+    epoch: str = ""
+    seq: int = 0
+
+
+@dataclass
+class OptimizationClient:
+    """One lasting connection to the server, over as many sockets as it takes.
+
+    Attributes:
+        url: Address of the server's WebSocket.
+        on_update: Called with each frame that is no answer to ``request``.
+    """
+
+    url: str = "ws://localhost:8000/ws"
+    on_update: Callable[[Frame], None] = lambda _frame: None
+    heartbeat_seconds: float = HEARTBEAT_SECONDS
+    _socket: ClientConnection | None = field(default=None, init=False)
+    _pending: dict[str, _Pending] = field(default_factory=dict, init=False)
+    _answered: deque[str] = field(default_factory=lambda: deque(maxlen=1000), init=False)
+    _topics: set[str] = field(default_factory=set, init=False)
+    _place: _Place = field(default_factory=_Place, init=False)
+    _connected: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _tasks: list["asyncio.Task[None]"] = field(default_factory=list, init=False)
+
+    async def __aenter__(self) -> Self:
+        """Connect, and stay connected until the block is left."""
+        self._tasks = [
+            asyncio.create_task(self._stay_connected()),
+            asyncio.create_task(self._beat()),
+        ]
+        waiting = asyncio.create_task(self._connected.wait())
+        await asyncio.wait([waiting, self._tasks[0]], return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        if self._tasks[0].done():
+            await self._tasks[0]
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Unsubscribe and disconnect."""
+        for topic in list(self._topics):
+            await self.unsubscribe(topic)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def optimize(
+        self,
+        symbols: Sequence[str],
+        objective: str = "maximize_sharpe",
+        **details: Any,
+    ) -> Frame:
+        """Ask for an optimisation and wait for its result, whatever happens to the connection.
+
+        Args:
+            symbols: Assets to optimise over.
+            objective: What to optimise.
+            **details: ``constraints``, ``method``, ``trigger``, ``parameters``, ``metadata``.
+
+        Returns:
+            The ``data`` of the result: ``weights``, ``metrics``, ``metadata`` …
+
+        Raises:
+            OptimizationError: The server refused the request, or it failed or was cancelled.
+        """
+        request_id = secrets.token_hex(8)
+        data = {"symbols": list(symbols), "objective": objective, **details}
+        frame = {"type": "optimization_request", "data": data, "request_id": request_id}
+        pending = _Pending(frame, asyncio.get_running_loop().create_future())
+        self._pending[request_id] = pending
+        try:
+            await self._send(frame)
+            end = await pending.end
+        finally:
+            del self._pending[request_id]
+        if end["type"] == "error":
+            raise OptimizationError(end["data"])
+        if end["data"]["type"] == "optimization_cancelled":
+            cancelled = {"error": "Optimization cancelled", "detail": end["data"]["request_id"]}
+            raise OptimizationError(
+                {**cancelled, "code": "cancelled", "retry": False, "fields": []}
+            )
+        result: Frame = end["data"]
+        return result
+
+    async def subscribe(self, topic: str) -> None:
+        """Hear a topic, also after a reconnect."""
+        self._topics.add(topic)
+        await self._send({"type": "subscribe", "data": {"topic": topic}})
+
+    async def unsubscribe(self, topic: str) -> None:
+        """Stop hearing a topic."""
+        self._topics.discard(topic)
+        await self._send({"type": "unsubscribe", "data": {"topic": topic}})
+
+    async def _send(self, frame: Frame) -> None:
+        """Send a frame; what a lost connection swallows is sent again after the reconnect."""
+        if self._socket is not None:
+            with contextlib.suppress(ConnectionClosed):
+                await self._socket.send(json.dumps(frame))
+
+    async def _stay_connected(self) -> None:
+        pause = 0.5
+        while True:
+            try:
+                async with connect(self.url) as socket:
+                    pause = 0.5
+                    await self._listen(socket)
+            except ConnectionClosed as error:
+                code = error.rcvd.code if error.rcvd is not None else 1006
+                if FIRST_FINAL_CODE <= code <= LAST_FINAL_CODE:
+                    raise ConnectionRefusedByServerError(str(error)) from error
+            except (OSError, InvalidHandshake, TimeoutError) as error:
+                print(f"no connection ({error}); next attempt in {pause:g} s", file=sys.stderr)
+            finally:
+                self._socket = None
+            # A random part keeps a thousand clients from coming back at the same moment.
+            await asyncio.sleep(pause * (0.5 + secrets.randbelow(1000) / 1000))
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+    async def _listen(self, socket: ClientConnection) -> None:
+        async for frame in _frames(socket):
+            if frame["type"] == "connection_status":
+                await self._begin(socket, frame)
+            else:
+                self._take(frame)
+        raise ConnectionClosed(None, None)
+
+    async def _begin(self, socket: ClientConnection, greeting: Frame) -> None:
+        """Pick up where the last connection ended."""
+        lost, data = self._place, greeting["data"]
+        self._place = _Place(data["client_id"], data["epoch"], data["seq"])
+        self._socket = socket
+        for topic in self._topics:
+            await self._send({"type": "subscribe", "data": {"topic": topic}})
+        if lost.client_id:
+            place = {"client_id": lost.client_id, "epoch": lost.epoch, "seq": lost.seq}
+            await self._send({"type": "resume", "data": place})
+        for pending in list(self._pending.values()):
+            await self._send(pending.frame)
+        self._connected.set()
+
+    def _take(self, frame: Frame) -> None:
+        """Note a frame's place, and give it to whoever waits for it."""
+        if frame.get("seq") is not None:
+            self._place.epoch, self._place.seq = frame["epoch"], frame["seq"]
+        request_id = frame.get("request_id") or ""
+        if _is_end(frame) and request_id in self._answered:
+            # After a reconnect the end may come twice: replayed, and as the repetition's answer.
+            return
+        if _is_end(frame) and request_id in self._pending:
+            self._answered.append(request_id)
+            self._pending[request_id].end.set_result(frame)
+        elif frame["type"] != "heartbeat":
+            self.on_update(frame)
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(self.heartbeat_seconds)
+            await self._send({"type": "heartbeat", "data": {"status": "alive"}})
+
+
+def _is_end(frame: Frame) -> bool:
+    ends = {"optimization_result", "optimization_cancelled"}
+    return frame["type"] == "error" or frame["data"].get("type") in ends
+
+
+async def _frames(socket: ClientConnection) -> AsyncIterator[Frame]:
+    async for message in socket:
+        yield json.loads(message)
+
+
+def print_result(title: str, result: Mapping[str, Any]) -> None:
+    """Show weights and figures of a result."""
+    weights = ", ".join(f"{symbol} {weight:.1%}" for symbol, weight in result["weights"].items())
+    metrics = result["metrics"]
+    print(f"{title}\n  weights     {weights}")
+    print(f"  return {metrics['expected_return']:.1%}", end="")
+    print(f"  volatility {metrics['expected_volatility']:.1%}", end="")
+    print(f"  Sharpe {metrics['sharpe_ratio']:.2f}  ({result['optimization_time']:.3f} s)")
+
+
+def print_update(frame: Frame) -> None:
+    """Show one frame in a line."""
+    data = frame["data"]
+    if frame["type"] == "price_update":
+        prices = [f"{symbol} {point['price']:.2f}" for symbol, point in data["prices"].items()]
+        print(f"prices      {', '.join(prices[:6])}")
+    elif frame["type"] == "error":
+        print(f"error       {data['error']}: {data['detail']}")
+    else:
+        print(f"{frame['type']:12}{data.get('type') or data.get('status') or ''}")
+
+
+TECH = ("AAPL", "GOOGL", "MSFT", "AMZN", "META")
+
+
+async def demo(url: str) -> None:
+    """Three objectives, a request that is refused, and a few prices."""
+    async with OptimizationClient(url, print_update) as client:
+        limits = {"long_only": True, "sum_to_one": True, "min_weight": 0.0, "max_weight": 0.4}
+        for objective in ("maximize_sharpe", "minimize_variance", "minimize_cvar"):
+            result = await client.optimize(TECH, objective, constraints=limits)
+            print_result(objective, result)
+        try:
+            await client.optimize(TECH, constraints={"max_weight": 0.1})
+        except OptimizationError as error:
+            print(f"refused     {error} (fields: {', '.join(error.fields)})")
+        await client.subscribe("price_updates")
+        await asyncio.sleep(3)
+
+
+async def monitor(url: str, every: float) -> None:
+    """Keep a portfolio's optimum in view until Ctrl-C."""
+    async with OptimizationClient(url, print_update) as client:
+        for topic in ("portfolio_updates", "price_updates", "risk_alerts"):
+            await client.subscribe(topic)
+        while True:
+            try:
+                print_result("now", await client.optimize(TECH, trigger="time_based"))
+            except OptimizationError as error:
+                print(f"error       {error}")
+                if not error.retry:
+                    return
+            await asyncio.sleep(every)
+
+
+def main() -> None:
+    """Read the command line and run."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--url", default="ws://localhost:8000/ws")
+    parser.add_argument("--monitor", action="store_true", help="go on until Ctrl-C")
+    parser.add_argument("--every", type=float, default=60.0, help="seconds between optimisations")
+    arguments = parser.parse_args()
+    task = monitor(arguments.url, arguments.every) if arguments.monitor else demo(arguments.url)
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(task)
+
+
+if __name__ == "__main__":
+    main()
