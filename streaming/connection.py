@@ -1,12 +1,12 @@
 """One client as the fan-out sees it: who it is, what it wants, what waits for it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from optimization.submissions import Owner
 from streaming.delivery import Address, Delivery
 from streaming.outbox import Outbox
+from streaming.prices import PriceBatch
 from streaming.protocol import Topic
 from streaming.topics import Subscription
 
@@ -68,18 +68,15 @@ class Connection:
         self.outbox.put_text(delivery.text)
         return True
 
-    def deliver_prices(self, prices: Mapping[str, Any], timestamp: float) -> None:
+    def deliver_prices(self, batch: PriceBatch) -> None:
         """Put those of the prices into the outbox that the client subscribed to."""
-        if Subscription(Topic.PRICE_UPDATES) in self.subscriptions:
-            self.outbox.put_prices(prices, timestamp)
-            return
-        wanted = {
-            s.subject: prices[s.subject]
-            for s in self.subscriptions
-            if s.topic is Topic.PRICE_UPDATES and s.subject is not None and s.subject in prices
-        }
-        if wanted:
-            self.outbox.put_prices(wanted, timestamp)
+        if Subscription(Topic.PRICE_UPDATES) not in self.subscriptions:
+            narrowed = {s.subject for s in self.subscriptions if s.topic is Topic.PRICE_UPDATES}
+            wanted = batch.only({subject for subject in narrowed if subject is not None})
+            if wanted is None:
+                return
+            batch = wanted
+        self.outbox.put_prices(batch)
 
     @contextmanager
     def hold(self) -> Iterator[None]:

@@ -25,6 +25,7 @@ from streaming.delivery import Delivery
 from streaming.executor import run_blocking
 from streaming.frames import feed_status_frame
 from streaming.history import Place
+from streaming.prices import PriceBatch
 from streaming.protocol import Topic
 from streaming.publish import PRICES_GROUP, owner_group
 
@@ -217,9 +218,9 @@ class Hub:
 
     async def _dispatch(self, message: dict[str, Any]) -> None:
         if message["type"] == "prices":
-            prices, now = from_json(message["prices"]), time.time()
+            batch = PriceBatch(from_json(message["prices"]), time.time())
             for reader in self._price_readers:
-                reader.deliver_prices(prices, now)
+                reader.deliver_prices(batch)
             return
         owner = message["owner"]
         feed = self._feeds.get(owner)

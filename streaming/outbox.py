@@ -8,7 +8,8 @@ from typing import Any, Protocol
 
 from django.conf import settings
 
-from streaming.protocol import CloseCode, ServerMessage
+from streaming.prices import PriceBatch
+from streaming.protocol import CloseCode
 
 Send = Callable[[str], Awaitable[None]]
 
@@ -41,8 +42,7 @@ class Outbox:
         self._flow = flow
         self._frames: deque[str] = deque()
         self._bytes = 0
-        self._prices: dict[str, Any] = {}
-        self._price_time = 0.0
+        self._prices: PriceBatch | None = None
         self._ready = asyncio.Event()
         self._overflow: Callable[[CloseCode], None] | None = None
 
@@ -63,10 +63,9 @@ class Outbox:
             callback, self._overflow = self._overflow, None
             callback(CloseCode.SLOW_CONSUMER)
 
-    def put_prices(self, prices: Mapping[str, Any], timestamp: float) -> None:
+    def put_prices(self, batch: PriceBatch) -> None:
         """Add newest prices; they replace those that still wait."""
-        self._prices.update(prices)
-        self._price_time = timestamp
+        self._prices = batch if self._prices is None else self._prices.then(batch)
         self._ready.set()
 
     async def run(self) -> None:
@@ -74,20 +73,23 @@ class Outbox:
         while True:
             await self._ready.wait()
             self._ready.clear()
-            while self._frames or self._prices:
+            while (text := self._peek()) is not None:
                 if self._flow is not None and not self._flow.writable:
                     await self._flow.drained()
-                await self._send(self._next())
+                    # Newer prices may have come while the client did not read.
+                    text = self._peek() or text
+                self._taken()
+                await self._send(text)
 
-    def _next(self) -> str:
+    def _peek(self) -> str | None:
+        """What is to be written next."""
         if self._frames:
-            text = self._frames.popleft()
-            self._bytes -= len(text) - len(self._tail) + 1
-            return text
-        frame = {
-            "type": ServerMessage.PRICE_UPDATE.value,
-            "data": {"prices": self._prices},
-            "timestamp": self._price_time,
-        }
-        self._prices = {}
-        return json.dumps(frame, separators=(",", ":"), allow_nan=False)[:-1] + self._tail
+            return self._frames[0]
+        return None if self._prices is None else self._prices.text[:-1] + self._tail
+
+    def _taken(self) -> None:
+        """Strike out what ``_peek`` gave."""
+        if self._frames:
+            self._bytes -= len(self._frames.popleft()) - len(self._tail) + 1
+        else:
+            self._prices = None

@@ -9,6 +9,7 @@ from typing import Any
 from pytest_django.fixtures import Settings
 
 from streaming.outbox import Outbox
+from streaming.prices import PriceBatch
 from streaming.protocol import CloseCode
 
 
@@ -80,8 +81,8 @@ async def test_of_prices_a_lagging_client_gets_only_the_newest() -> None:
     async with running(client) as outbox:
         client.stop_reading()
         for price in range(50):
-            outbox.put_prices({"AAPL": {"price": price}}, float(price))
-        outbox.put_prices({"KO": {"price": 60.0}}, 99.0)
+            outbox.put_prices(PriceBatch({"AAPL": {"price": price}}, float(price)))
+        outbox.put_prices(PriceBatch({"KO": {"price": 60.0}}, 99.0))
         client.read_on()
         frame = await client.next()
         outbox.put(numbered(1))
@@ -95,7 +96,7 @@ async def test_a_result_overtakes_the_prices_that_wait() -> None:
     client = Client()
     async with running(client) as outbox:
         client.stop_reading()
-        outbox.put_prices({"AAPL": {"price": 1.0}}, 1.0)
+        outbox.put_prices(PriceBatch({"AAPL": {"price": 1.0}}, 1.0))
         outbox.put(numbered(7))
         client.read_on()
         kinds = [(await client.next())["type"] for _ in range(2)]
@@ -110,7 +111,7 @@ async def test_prices_of_a_client_that_never_reads_take_no_more_room(settings: S
         outbox.on_overflow(dropped.append)
         client.stop_reading()
         for price in range(5_000):
-            outbox.put_prices({"AAPL": {"price": price, "note": "x" * 100}}, 1.0)
+            outbox.put_prices(PriceBatch({"AAPL": {"price": price, "note": "x" * 100}}, 1.0))
     assert dropped == []
 
 
