@@ -41,6 +41,37 @@ def test_a_price_trigger_brings_its_result_without_a_click(dashboard: Page) -> N
     expect(news).to_contain_text("An automatic optimisation")
 
 
+def test_a_portfolio_is_watched_shown_with_its_triggers_and_watched_no_longer(
+    dashboard: Page,
+) -> None:
+    choose_symbols(dashboard, "JNJ,KO,PG,XOM")
+    dashboard.get_by_role("tab", name="Watched").click()
+    dashboard.get_by_label("Name").fill("Quiet names")
+    dashboard.get_by_label("Optimise again when").select_option("drawdown")
+    dashboard.get_by_label("Threshold").fill("90")
+    dashboard.get_by_role("button", name="Watch", exact=True).click()
+    card = dashboard.get_by_role("article", name="Quiet names")
+    expect(card.get_by_role("list", name="Triggers")).to_contain_text("of 90.00")
+    expect(card.locator(".watch-value")).to_contain_text("simulated")
+    expect(card.get_by_role("row", name="JNJ")).to_be_visible()
+    card.get_by_role("button", name="Stop watching").click()
+    expect(card).to_have_count(0)
+
+
+def test_a_breached_limit_is_told_as_it_happens(dashboard: Page) -> None:
+    choose_symbols(dashboard, "AMD,GE")
+    dashboard.get_by_role("tab", name="Watched").click()
+    dashboard.get_by_label("Name").fill("Too much of one")
+    dashboard.get_by_label("Optimise again when").select_option("concentration")
+    dashboard.get_by_label("Threshold").fill("10")
+    dashboard.get_by_role("button", name="Watch", exact=True).click()
+    alerts = dashboard.get_by_role("region", name="Alerts")
+    expect(alerts).to_contain_text("concentration of Too much of one")
+    card = dashboard.get_by_role("article", name="Too much of one")
+    card.get_by_role("button", name="Stop watching").click()
+    expect(card).to_have_count(0)
+
+
 def test_a_killed_server_that_comes_back_is_found_and_what_was_asked_meanwhile_is_answered(
     data_dir: Path, open_page: Callable[[Server], Page], complaints: list[str]
 ) -> None:

@@ -205,6 +205,15 @@ def test_methods_are_compared_side_by_side(dashboard: Page) -> None:
     expect(dashboard.locator(".risk-return .point")).to_have_count(3)
 
 
+def test_the_frontier_is_traced_with_the_portfolio_on_it(dashboard: Page) -> None:
+    choose_symbols(dashboard, "AAPL,JNJ,XOM,KO")
+    optimise(dashboard)
+    drawn = result(dashboard)
+    drawn.get_by_role("button", name="Trace the frontier").click()
+    expect(drawn.locator(".frontier-section .frontier")).to_be_visible()
+    expect(drawn.locator(".frontier-section .point.main")).to_be_visible()
+
+
 def test_a_result_is_saved_as_csv_and_as_png(dashboard: Page) -> None:
     choose_symbols(dashboard, "AAPL,GOOGL,XOM")
     optimise(dashboard)

@@ -1,9 +1,11 @@
 /** The page's one connection, its price book, and what the server told about itself. */
 import { Cell } from "./cell";
+import { applyFrontier } from "./frontier";
 import { PriceBook } from "./prices";
 import { applyFrame, notify, sendAgain } from "./runs";
 import { Socket } from "./socket";
-import type { ServerFrame } from "./wire";
+import { applyWatched, loadPortfolios } from "./watched";
+import type { FeedStatusData, ServerFrame } from "./wire";
 
 export interface SymbolInfo {
   symbol: string;
@@ -24,22 +26,29 @@ export interface ServiceStatus {
   };
 }
 
-export type View = "result" | "compare" | "history";
+export type View = "result" | "compare" | "watched" | "history";
 
 export const view = new Cell<View>("result");
 export const symbols = new Cell<readonly SymbolInfo[]>([]);
 export const status = new Cell<ServiceStatus | null>(null);
 export const prices = new PriceBook();
 
+export const feed = new Cell<FeedStatusData | null>(null);
+
 const STATUS_EVERY = 5_000;
 
 function receive(frame: ServerFrame): void {
   if (frame.type === "price_update") prices.apply(frame.data);
-  else applyFrame(frame);
+  else if (frame.type === "feed_status") feed.set(frame.data);
+  else if (!applyWatched(frame, reloadPortfolios) && !applyFrontier(frame)) applyFrame(frame);
 }
 
 const scheme = location.protocol === "https:" ? "wss" : "ws";
 export const socket = new Socket(`${scheme}://${location.host}/ws`, receive);
+
+function reloadPortfolios(): void {
+  void loadPortfolios(fetchJson);
+}
 
 /** Reads JSON from the server; null when the address does not exist or cannot be reached. */
 export async function fetchJson<T>(path: string): Promise<T | null> {

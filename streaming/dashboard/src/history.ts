@@ -18,6 +18,7 @@ export interface HistoryRow {
 /** One optimisation as `/api/v1/optimizations/` lists it. */
 interface Recorded extends OptimizationRequestData {
   request_id: string;
+  kind?: "optimization" | "frontier";
   status: RunStatus;
   created_at: string;
   finished_at: string | null;
@@ -33,7 +34,9 @@ export async function loadHistory(): Promise<readonly HistoryRow[] | null> {
   const listed = await fetchJson<Recorded[] | { results: Recorded[] }>(`${ADDRESS}?limit=200`);
   if (!listed) return null;
   const all = Array.isArray(listed) ? listed : listed.results;
-  return all.map((one) => ({
+  // A frontier belongs to the result that it was traced for.
+  const results = all.filter((one) => one.kind !== "frontier");
+  return results.map((one) => ({
     key: one.request_id,
     requestId: one.request_id,
     request: requestOf(one),

@@ -13,6 +13,7 @@ import { History } from "./panels/history";
 import { Market } from "./panels/market";
 import { RunPanel } from "./panels/run";
 import { Tabs } from "./panels/tabs";
+import { Watched } from "./panels/watched";
 import { dismiss, hasEnded, notices, runs } from "./runs";
 import { startTheme } from "./theme";
 
@@ -26,6 +27,7 @@ function Workspace() {
         tabs={[
           { key: "result", title: "Result", ...(underWay > 0 ? { badge: String(underWay) } : {}) },
           { key: "compare", title: "Compare" },
+          { key: "watched", title: "Watched" },
           { key: "history", title: "History" },
         ]}
         current={current}
@@ -33,6 +35,7 @@ function Workspace() {
       >
         {current === "result" && <RunPanel />}
         {current === "compare" && <Compare />}
+        {current === "watched" && <Watched />}
         {current === "history" && <History />}
       </Tabs>
     </section>

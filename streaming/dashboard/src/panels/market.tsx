@@ -1,6 +1,6 @@
 /** Live prices: a table with freshness, and a chart of the chosen symbol. */
 import { useEffect, useRef, useState } from "preact/hooks";
-import { prices, socket } from "../app";
+import { feed, prices, socket } from "../app";
 import { useCell } from "../cell";
 import { drawPrices } from "../charts/price";
 import { addSymbols } from "../form/symbols";
@@ -13,6 +13,7 @@ export function Market() {
   const [charted, setCharted] = useState<string | null>(null);
   const symbols = useCell(prices.symbols);
   const connection = useCell(socket.state);
+  const feedState = useCell(feed);
   const any = symbols.length > 0;
 
   useEffect(() => {
@@ -36,6 +37,11 @@ export function Market() {
       <header>
         <h2 id="market-title">Market</h2>
         {any && <span class="hint">{count(symbols.length, "symbol")}</span>}
+        {feedState?.stale && (
+          <span class="badge simulated" role="status">
+            feed silent: prices are old
+          </span>
+        )}
         {symbols.length > 10 && (
           <input
             type="search"

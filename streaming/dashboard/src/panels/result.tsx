@@ -6,6 +6,7 @@ import { previousResult, type Run, runs } from "../runs";
 import type { OptimizationResultData } from "../wire";
 import { METRICS, type MetricWords } from "../words";
 import { Convergence } from "./convergence";
+import { EfficientFrontier } from "./frontier";
 import { Weights } from "./weights";
 
 export function Result({ run, result }: { run: Run; result: OptimizationResultData }) {
@@ -18,6 +19,7 @@ export function Result({ run, result }: { run: Run; result: OptimizationResultDa
         <div class="result-side">
           <Binding result={result} />
           {run.progress.length > 1 && <Convergence progress={run.progress} />}
+          <EfficientFrontier run={run} result={result} />
           <Evidence result={result} />
         </div>
       </div>
