@@ -110,8 +110,13 @@ async def handle_resume(session: Session, message: Message) -> None:
     hub().adopt(connection, data.client_id)
     with connection.hold():
         missed = await hub().missed(connection, Place(data.epoch, data.seq))
-        # What is newer than this connection itself is delivered to it anyhow.
-        earlier = [frame for seq, frame in missed or () if seq <= session.joined.seq]
+        # News since this connection joined was delivered to it anyhow; an end may have come between
+        # joining and resuming, when nobody stood in for the lost client, and is told only once.
+        earlier = [
+            frame
+            for seq, frame in missed or ()
+            if seq <= session.joined.seq or frame.once is not None
+        ]
         reply = ResumedData(
             recovered=missed is not None,
             replayed=sum(connection.put(frame) for frame in earlier),
