@@ -56,6 +56,8 @@ class Schedule:
         self._patience = -(-2 * self._free.size // self.block_size) if self.blocks else 1
         self._failures = 0
         self.unit = float((self._space.upper - self._space.lower).max()) / COPIES
+        centre = self._space.centre()
+        self.start = Incumbent(centre, float(valuation.costs(centre[None])[0]))
 
     def first(self) -> LotEncoding | None:
         """A grid over the whole space, or None if it does not fit."""
@@ -80,6 +82,21 @@ class Schedule:
         if self._failures >= self._patience:
             self._failures = 0
             self.unit = self._finer(incumbent.allocation)
+
+    def narrowing(self) -> dict[str, object]:
+        """How the choice of assets was narrowed, if the qubits did not hold all of them."""
+        entries = int(self._free.size)
+        if not self.blocks:
+            return {}
+        return {
+            "narrowed_from": entries,
+            "narrowed_to": self.block_size,
+            "narrowing": (
+                f"each circuit moves {self.block_size} of {entries} assets (cash counts as one)"
+                " and leaves the others at the best portfolio so far: half of them are those whose"
+                " next lot, bought or sold, pays most, the others are drawn"
+            ),
+        }
 
     def _finer(self, allocation: FloatArray) -> float:
         """Half the unit, or the distance to a bound that lies between the half and the whole.

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from time import perf_counter
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from optimization.engine.quantum.encoding import IntArray, LotEncoding
 from optimization.engine.quantum.landscape import Landscape, Valuation
 from optimization.engine.quantum.parameters import QuantumParameters
 from optimization.engine.quantum.running import Draw, Runner, TimeUpError
-from optimization.engine.quantum.schedule import Incumbent, Schedule
+from optimization.engine.quantum.schedule import Incumbent
 from optimization.engine.registry import SolveContext
 
 IMPROVEMENT = 1e-9
@@ -84,6 +84,32 @@ def cheapest(landscape: Landscape, counts: IntArray) -> Incumbent | None:
     return Incumbent(landscape.allocations[best].copy(), float(landscape.costs[best]))
 
 
+class Plan(Protocol):
+    """A sequence of encodings around an incumbent."""
+
+    start: Incumbent
+
+    def first(self) -> LotEncoding | None:
+        """An encoding of the whole space to begin with, or None."""
+        ...
+
+    def following(self, incumbent: Incumbent) -> LotEncoding | None:
+        """The next encoding, or None at the end."""
+        ...
+
+    def record(self, incumbent: Incumbent, *, improved: bool) -> None:
+        """Take note of a round."""
+        ...
+
+    def narrowing(self) -> dict[str, object]:
+        """How the choice of assets was narrowed, JSON-ready; empty if it was not."""
+        ...
+
+
+def _ignore(_landscape: Landscape, _counts: IntArray) -> None:
+    """Observe nothing."""
+
+
 @dataclass(slots=True)
 class Trail:
     """The incumbent and the schedule that is searched around it.
@@ -94,16 +120,14 @@ class Trail:
         rounds: Rounds searched.
     """
 
-    schedule: Schedule
+    schedule: Plan
     incumbent: Incumbent
     rounds: int = 0
 
     @classmethod
-    def start(cls, valuation: Valuation, qubits: int, rng: np.random.Generator) -> "Trail":
-        """From the centre of the space."""
-        centre = valuation.space.centre()
-        incumbent = Incumbent(centre, float(valuation.costs(centre[None])[0]))
-        return cls(Schedule(valuation, qubits, rng), incumbent)
+    def on(cls, schedule: Plan) -> "Trail":
+        """From where the schedule starts."""
+        return cls(schedule, schedule.start)
 
     def encoding(self) -> LotEncoding | None:
         """The encoding of the next round, or None when there is nothing left to search."""
@@ -129,19 +153,23 @@ class Search:
         valuation: The true objective.
         settings: Limits.
         context: Randomness and where to report.
+        plan: Makes the sequence of encodings.
         build: Makes the ansatz of a landscape.
         runner: Where circuits run.
         bound: Certified lower bound on the cost, or None.
         started: ``perf_counter()`` when the solver was called.
+        observe: Sees what each trained circuit drew.
     """
 
     valuation: Valuation
     settings: QuantumParameters
     context: SolveContext
+    plan: Callable[[np.random.Generator], Plan]
     build: Callable[[Landscape], Ansatz]
     runner: Runner
     bound: float | None
     started: float
+    observe: Callable[[Landscape, IntArray], None] = _ignore
     evaluations: int = 0
     iterations: int = 0
     rounds: list[Round] = field(default_factory=list)
@@ -154,8 +182,7 @@ class Search:
         """Search until the lots are at their finest or a limit is reached."""
         rng = self.context.rng
         trail, self.control = (
-            Trail.start(self.valuation, self.settings.qubits, np.random.default_rng(seed))
-            for seed in rng.integers(2**63, size=2)
+            Trail.on(self.plan(np.random.default_rng(seed))) for seed in rng.integers(2**63, size=2)
         )
         control_rng = np.random.default_rng(rng.integers(2**63))
         self._incumbent = trail.incumbent
@@ -189,6 +216,7 @@ class Search:
         self.evaluations += outcome.evaluations
         self.iterations += outcome.iterations
         self.rounds.append(Round.of(landscape, outcome.draw))
+        self.observe(landscape, outcome.draw.counts)
         return cheapest(landscape, outcome.draw.counts)
 
     def _control_round(self, rng: np.random.Generator) -> None:

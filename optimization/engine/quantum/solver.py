@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 
 from optimization.engine import measures
-from optimization.engine.errors import UnsupportedProblemError
-from optimization.engine.feasible import FeasibleSet
+from optimization.engine.errors import InfeasibleProblemError, UnsupportedProblemError
+from optimization.engine.feasible import SLACK, FeasibleSet, asset_bounds
 from optimization.engine.heuristics.reference import reference_of
 from optimization.engine.heuristics.search import relative_gap
 from optimization.engine.moments import SAMPLE, Covariance, estimate_covariance
 from optimization.engine.problem import FloatArray, Method, Objective, Problem, Solution
 from optimization.engine.quantum.ansatz import Ansatz
-from optimization.engine.quantum.encoding import COPIES
 from optimization.engine.quantum.gates import CircuitCost, Gate, circuit_cost
 from optimization.engine.quantum.landscape import Landscape, Valuation
 from optimization.engine.quantum.parameters import SUBSPACE_DEVICE, QuantumParameters
@@ -26,8 +25,13 @@ from optimization.engine.quantum.running import (
     shot_sampler,
 )
 from optimization.engine.quantum.sampling import DeviceSampler
+from optimization.engine.quantum.schedule import Schedule
 from optimization.engine.quantum.search import Search, StoppedBy, bounded, control_record
+from optimization.engine.quantum.selection import Polished, SelectionSchedule, Shortlist
 from optimization.engine.registry import SolveContext
+
+_TREATED = frozenset({"constraints.max_assets"})
+"""Constraints besides bounds and budget that are treated."""
 
 _COVARIANCE_OBJECTIVES = frozenset({Objective.MINIMIZE_VARIANCE, Objective.MAXIMIZE_SHARPE})
 
@@ -64,41 +68,87 @@ def solve_variational(problem: Problem, context: SolveContext, recipe: Recipe) -
     settings = QuantumParameters.of(
         context.parameters, layers=recipe.layers, sampled_layers=recipe.sampled_layers
     )
-    beyond = problem.constraints.beyond_bounds
-    if beyond:
-        raise UnsupportedProblemError(
-            f"{recipe.method} knows bounds per asset and the budget, not"
-            f" {', '.join(name.rpartition('.')[2] for name in beyond)}; use method"
-            f" {Method.MEAN_VARIANCE}",
-            ["method", *beyond],
-        )
-    requested = context.parameters.get("covariance")
-    covariance = estimate_covariance(problem.returns, requested)
+    _refuse_untreated(problem, recipe)
+    covariance = estimate_covariance(problem.returns, context.parameters.get("covariance"))
     valuation = Valuation(problem, covariance)
-    feasible = FeasibleSet.of(problem)
+    feasible, held = FeasibleSet.of(problem), assets_to_choose(problem)
     reference = reference_of(problem, covariance, feasible.budget_low)
+    shortlist = Shortlist({})
     search = Search(
         valuation=valuation,
         settings=settings,
         context=context,
+        plan=lambda rng: (
+            Schedule(valuation, settings.qubits, rng)
+            if held is None
+            else SelectionSchedule(valuation, held, settings.qubits, rng)
+        ),
         build=lambda landscape: recipe.build(landscape, settings.layers),
         runner=_runner(settings, context, recipe),
         bound=reference.bound,
         started=started,
+        observe=lambda landscape, counts: shortlist.note(landscape, counts, problem.n_assets),
     )
     incumbent, stopped = search.run()
-    weights = bounded(incumbent.allocation, valuation)
+    weights, cost = bounded(incumbent.allocation, valuation), incumbent.cost
+    diagnostics = _diagnostics(search, recipe, stopped) | {"gap_basis": reference.basis}
+    solver = f"{recipe.method}/{settings.device}"
+    if held is not None:
+        polished = Polished.of(shortlist.best(), valuation, covariance.kind)
+        weights, cost, solver = polished.weights, polished.cost, f"{solver} + mean_variance"
+        diagnostics |= {
+            "polished": "classically: the exact method weighs the choices that circuits drew",
+            "choices_weighed": polished.weighed,
+        }
     return Solution(
         weights=weights,
         metrics=measures.describe(weights, problem),
-        solver=f"{recipe.method}/{settings.device}",
+        solver=solver,
         solve_time=perf_counter() - started,
-        optimality_gap=relative_gap(incumbent.cost, reference.bound),
+        optimality_gap=relative_gap(cost, reference.bound),
         max_violation=feasible.violation(weights),
         covariance=covariance.kind if problem.objective in _COVARIANCE_OBJECTIVES else SAMPLE,
         risk_contributions=_risk_contributions(weights, covariance),
-        diagnostics=_diagnostics(search, recipe, stopped) | {"gap_basis": reference.basis},
+        diagnostics=diagnostics,
     )
+
+
+def _refuse_untreated(problem: Problem, recipe: Recipe) -> None:
+    untreated = [name for name in problem.constraints.beyond_bounds if name not in _TREATED]
+    if untreated:
+        raise UnsupportedProblemError(
+            f"{recipe.method} knows bounds per asset, the budget and max_assets, not"
+            f" {', '.join(name.rpartition('.')[2] for name in untreated)}; use method"
+            f" {Method.MEAN_VARIANCE}",
+            ["method", *untreated],
+        )
+
+
+def assets_to_choose(problem: Problem) -> int | None:
+    """How many assets circuits have to choose, or None if all may be held.
+
+    Raises:
+        UnsupportedProblemError: Some asset has to be held, so the choice is not free.
+        InfeasibleProblemError: So few assets cannot hold the capital.
+    """
+    most = problem.constraints.max_assets
+    if most is None or most >= problem.n_assets:
+        return None
+    lower, upper = asset_bounds(problem)
+    if (lower > 0).any():
+        raise UnsupportedProblemError(
+            "a choice of assets by circuits may leave any of them out: set min_weight to 0 or use"
+            f" method {Method.MEAN_VARIANCE}",
+            ["constraints.max_assets", "constraints.min_weight"],
+        )
+    reach = float(np.sort(upper)[-most:].sum())
+    if problem.constraints.sum_to_one and reach < 1.0 - SLACK:
+        raise InfeasibleProblemError(
+            f"{most} assets can hold {reach:g} of the capital at most; raise max_assets or"
+            " max_weight, or set sum_to_one to false",
+            ["constraints.max_assets", "constraints.max_weight", "constraints.sum_to_one"],
+        )
+    return most
 
 
 def _runner(settings: QuantumParameters, context: SolveContext, recipe: Recipe) -> Runner:
@@ -152,7 +202,7 @@ def _diagnostics(search: Search, recipe: Recipe, stopped: StoppedBy) -> dict[str
         "rounds": len(rounds),
         "control": control_record(search),
     }
-    return record | _narrowing(search)
+    return record | (search.control.schedule.narrowing() if search.control else {})
 
 
 def _angles_from(settings: QuantumParameters) -> str:
@@ -168,19 +218,3 @@ def _circuit_cost(search: Search, recipe: Recipe) -> CircuitCost:
     landscape, ansatz = search.widest
     angles = np.ones(ansatz.n_parameters)
     return circuit_cost(recipe.gates(landscape, ansatz, angles), landscape.encoding.qubits)
-
-
-def _narrowing(search: Search) -> dict[str, Any]:
-    """How the choice of assets was narrowed, if the qubits did not hold all of them."""
-    entries, held = search.valuation.space.size, search.settings.qubits // COPIES
-    if entries <= held:
-        return {}
-    return {
-        "narrowed_from": entries,
-        "narrowed_to": held,
-        "narrowing": (
-            f"each circuit moves {held} of {entries} assets (cash counts as one) and leaves the"
-            " others at the best portfolio so far: half of them are those whose next lot, bought"
-            " or sold, pays most, the others are drawn"
-        ),
-    }
