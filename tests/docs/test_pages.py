@@ -1,0 +1,44 @@
+"""What the documents name is there."""
+
+import re
+from pathlib import Path
+
+import pytest
+from django.core.management import get_commands
+
+from optimization.engine.problem import Method, Objective
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("quantumedge", "streaming", "optimization", "marketdata")
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+
+
+def _ids(page: Path) -> str:
+    return page.name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_ids)
+def test_every_link_leads_to_a_file(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_ids)
+def test_every_command_that_is_named_exists(page: Path) -> None:
+    named = set(re.findall(r"manage\.py ([a-z_]+)", page.read_text(encoding="utf-8")))
+    assert named <= set(get_commands())
+
+
+def test_every_module_that_the_architecture_names_exists() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    for name in set(re.findall(r"`([a-z_/]+\.py)", text)):
+        found = [list((ROOT / package).rglob(Path(name).name)) for package in PACKAGES]
+        assert any(found), name
+        assert "/" not in name or (ROOT / name).exists(), name
+
+
+def test_every_method_and_objective_is_explained() -> None:
+    text = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
+    for name in (*Method, *Objective):
+        assert name in text
