@@ -1,0 +1,41 @@
+"""The web process stays light: no solver is ever imported there."""
+
+import json
+import re
+from collections.abc import Callable
+
+import psutil
+import pytest
+
+from tests.e2e.client import kind, optimise
+from tests.e2e.harness import Server
+
+pytestmark = pytest.mark.e2e
+
+HEAVY = ("cvxpy", "pennylane", "skfolio", "clarabel", "highspy", "daqp", "sklearn", "pandas")
+
+PROGRAM = f"""
+import json, resource, sys
+from quantumedge.webserver import PacedServer
+import quantumedge.asgi
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+loaded = sorted({{name.partition(".")[0] for name in sys.modules}} & set({HEAVY!r}))
+print(json.dumps({{"loaded": loaded, "peak": peak}}))
+"""
+
+
+def test_loading_the_application_imports_no_solver(run_python: Callable[[str], str]) -> None:
+    found = json.loads(run_python(PROGRAM))
+    assert found["loaded"] == []
+    print(f"web process after loading: {found['peak']:.0f} MB")
+
+
+async def test_answering_requests_maps_no_solver_into_the_web_process(server: Server) -> None:
+    async with server.connect() as socket:
+        for method in ("mean_variance", "genetic_algorithm"):
+            assert kind(await optimise(socket, method=method)) == "optimization_result"
+    process: psutil.Process = server.child("manage.py web")
+    mapped = " ".join(region.path for region in process.memory_maps())
+    libraries = set(re.findall(r"site-packages/(\w+)", mapped))
+    assert not libraries & set(HEAVY)
+    print(f"web process: {process.memory_info().rss / 1e6:.0f} MB")
