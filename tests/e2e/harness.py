@@ -34,8 +34,12 @@ class Server:
         self.lines: list[str] = []
         self._news = threading.Condition()
         inherited = {k: v for k, v in os.environ.items() if k not in {"REDIS_URL", "BROKER_URL"}}
+        command = [sys.executable, "manage.py", "serve", *(arguments or ("--port", "0"))]
+        if shutil.which("setpriv"):
+            # A killed test run must not leave its server behind.
+            command = ["setpriv", "--pdeathsig", "TERM", *command]
         self.process = subprocess.Popen(
-            [sys.executable, "manage.py", "serve", *(arguments or ("--port", "0"))],
+            command,
             cwd=ROOT,
             env={**inherited, "DATA_DIR": str(data_dir), **environment},
             stdout=subprocess.PIPE,

@@ -74,12 +74,20 @@ def open_port(host: str, port: int) -> socket.socket:
         raise StartError(f"cannot listen on {host} port {port}: {error.strerror}") from error
 
 
+class Terminal(Console):
+    """A console whose reader may leave: what nobody reads is no reason to stop out of order."""
+
+    def on_broken_pipe(self) -> None:
+        """Say nothing from now on."""
+        self.quiet = True
+
+
 class Serving:
     """One run of the server, from the first process to the last."""
 
     def __init__(self, listener: socket.socket, host: str) -> None:
         self.began = time.monotonic()
-        self.console = Console(highlight=False, soft_wrap=True)
+        self.console = Terminal(highlight=False, soft_wrap=True)
         self.supervisor = Supervisor(settings.DATA_DIR / "log", self.say)
         self.stopping = asyncio.Event()
         self.listener = listener
