@@ -6,6 +6,7 @@ from optimization.engine.errors import EngineError, NoExcessReturnError
 from optimization.engine.feasible import FeasibleSet
 from optimization.engine.problem import Method, Objective, Problem
 from optimization.engine.registry import check_available
+from optimization.engine.support import check_supported
 from optimization.errors import InvalidRequestError
 from optimization.models import Kind, OptimizationRequest
 from optimization.problems import MarketProblem, build_problem
@@ -24,6 +25,7 @@ def check_request(request: OptimizationRequest) -> MarketProblem:
     try:
         check_available(Method(request.method))
         market = build_problem(request)
+        check_supported(Method(request.method), market.problem)
         feasible = FeasibleSet.of(market.problem)
         seeks_ratio = market.problem.objective in RATIO_OBJECTIVES
         if seeks_ratio and request.kind == Kind.OPTIMIZATION:

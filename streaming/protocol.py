@@ -145,6 +145,8 @@ class OptimizationParameters(_Data):
     """Seconds after which the method stops with its best portfolio so far."""
     iterations: int | None = Field(None, ge=1, le=1_000_000)
     """Generations or steps of a heuristic; optimiser iterations of a quantum method."""
+    evaluations: int | None = Field(None, ge=1, le=1_000_000_000)
+    """Portfolios that a heuristic may look at."""
     population: int | None = Field(None, ge=2, le=100_000)
     """Portfolios that a heuristic keeps at once."""
     target_gap: float | None = Field(None, ge=0, le=1)

@@ -321,6 +321,8 @@ export interface OptimizationParameters {
   time_limit?: number | null;
   /** Generations or steps of a heuristic; optimiser iterations of a quantum method. */
   iterations?: number | null;
+  /** Portfolios that a heuristic may look at. */
+  evaluations?: number | null;
   /** Portfolios that a heuristic keeps at once. */
   population?: number | null;
   /** Certified relative gap at which a method may stop. */
