@@ -69,7 +69,7 @@ class Expression:
 
         A comparison with an unknown quantity (NaN) does not hold.
         """
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             return self._condition(quantities)
 
 
