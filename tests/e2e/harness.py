@@ -111,7 +111,7 @@ class Server:
         (child,) = [
             process
             for process in psutil.Process(self.process.pid).children()
-            if word in " ".join(process.cmdline())
+            if word in command_line(process)
         ]
         return child
 
@@ -132,6 +132,14 @@ class Server:
             f"== {path.name}\n{path.read_text(errors='replace')[-2000:]}"
             for path in sorted((self.data_dir / "log").glob("*.log"))
         )
+
+
+def command_line(process: psutil.Process) -> str:
+    """What a process was started with; empty when it ended meanwhile."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return ""
 
 
 def gone(processes: list[psutil.Process]) -> list[psutil.Process]:

@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from quantumedge.first_optimisation import OptimisationRefusedError, Outcome, optimise
-from tests.e2e.harness import PATIENCE, Server, gone, serving, wait_until
+from tests.e2e.harness import PATIENCE, Server, command_line, gone, serving, wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -59,7 +59,7 @@ def test_a_wrong_setting_is_named_with_its_mend_and_nothing_stays(
         assert server.wait() != 0
     assert words in server.output
     assert "Traceback" not in server.output
-    assert not [p for p in psutil.process_iter() if str(data_dir) in " ".join(p.cmdline())]
+    assert not [p for p in psutil.process_iter() if str(data_dir) in command_line(p)]
 
 
 @pytest.mark.parametrize("command", ["worker convex", "web --fd", "valkey-server", "run_feed"])
@@ -71,7 +71,7 @@ async def test_a_killed_process_comes_back_and_requests_are_answered_again(
     victim.kill()
     line = server.wait_for_line("was ended by SIGKILL; starting it again", after=printed)
     assert str(server.data_dir / "log") in line
-    wait_until(lambda: any(command in " ".join(p.cmdline()) for p in server.processes()))
+    wait_until(lambda: any(command in command_line(p) for p in server.processes()))
     assert server.child(command).pid != victim.pid
     outcome = await optimise_patiently(server.ws_url)
     assert sum(outcome.weights.values()) == pytest.approx(1)
