@@ -59,7 +59,7 @@ def test_a_portfolio_is_watched_shown_with_its_triggers_and_watched_no_longer(
 
 
 def test_a_breached_limit_is_told_as_it_happens(dashboard: Page) -> None:
-    choose_symbols(dashboard, "AMD,GE")
+    choose_symbols(dashboard, "AMD,GE,HD,KO")
     dashboard.get_by_role("tab", name="Watched").click()
     dashboard.get_by_label("Name").fill("Too much of one")
     dashboard.get_by_label("Optimise again when").select_option("concentration")
@@ -95,8 +95,7 @@ def test_a_killed_server_that_comes_back_is_found_and_what_was_asked_meanwhile_i
         result(page)
         page.close()
     # While the server was away the browser said so, and nothing else.
-    refused = [text for text in complaints if "ERR_CONNECTION_REFUSED" in text]
-    assert complaints == refused
+    assert [text for text in complaints if "net::ERR_CONNECTION_" not in text] == []
     complaints.clear()
 
 

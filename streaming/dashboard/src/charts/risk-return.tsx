@@ -17,7 +17,7 @@ interface Props {
 const WIDTH = 480;
 const HEIGHT = 280;
 const LEFT = 56;
-const RIGHT = 16;
+const RIGHT = 26;
 const TOP = 14;
 const BOTTOM = 40;
 
@@ -41,7 +41,8 @@ function scale(values: readonly number[], from: number, to: number) {
   const pad = Math.max((high - low) * 0.12, (LEAST_SPAN - (high - low)) / 2);
   const marks = ticks(low - pad, high + pad);
   const [start, end] = [marks[0] ?? 0, marks[marks.length - 1] ?? 1];
-  const digits = end - start < 0.05 ? 1 : 0;
+  const step = ((marks[1] ?? end) - start) * 100;
+  const digits = [0, 1].find((n) => Math.abs(step * 10 ** n - Math.round(step * 10 ** n)) < 1e-6) ?? 2;
   return { marks, digits, at: (value: number) => from + ((value - start) / (end - start)) * (to - from) };
 }
 

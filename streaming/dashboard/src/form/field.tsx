@@ -35,7 +35,9 @@ export function NumberInput({ field }: { field: NumberField }) {
           aria-describedby={wrong ? `${id}-error ${id}-hint` : `${id}-hint`}
           onInput={(event) => editText(field.path, event.currentTarget.value)}
         />
-        {field.unit && <span class="unit">{field.unit}</span>}
+        {field.unit && (
+          <span class={field.unit.length > 2 ? "unit long" : "unit"}>{field.unit}</span>
+        )}
       </span>
       <p class="hint" id={`${id}-hint`}>
         {field.hint}
