@@ -105,9 +105,8 @@ def test_a_request_that_takes_longer_than_its_lane_allows_is_given_up(
 def test_what_the_method_cannot_treat_ends_with_an_error_that_names_it(
     asked: Submit, ends: Ends
 ) -> None:
-    request = submitted(
-        asked(method=Method.GENETIC_ALGORITHM, parameters={"lookback": 252, "shots": 5})
-    )
+    request = submitted(asked(method=Method.GENETIC_ALGORITHM))
+    OptimizationRequest.objects.update(parameters={"lookback": 252, "shots": 5})
     run_next(Lane.HEURISTIC)
     error = row(request).error
     assert error is not None
