@@ -29,6 +29,7 @@ OWN_PARAMETERS = (
     "iterations",
     "alpha",
     "time_limit",
+    "target_gap",
 )
 
 
@@ -47,6 +48,7 @@ class QuantumParameters:
         iterations: Largest number of optimiser iterations a round.
         alpha: Share of the best samples that the angles are optimised for.
         time_limit: Seconds after which no further round starts.
+        target_gap: Relative gap to the exact optimum at which to stop, or None.
         seed: As given by the caller, for the record.
     """
 
@@ -60,6 +62,7 @@ class QuantumParameters:
     iterations: int
     alpha: float
     time_limit: float
+    target_gap: float | None
     seed: int | None
 
     @classmethod
@@ -99,6 +102,9 @@ class QuantumParameters:
             iterations=_whole(parameters, "iterations", 30 if exact else 50, 1, 1_000_000),
             alpha=_number(parameters, "alpha", 0.2, 1e-3, 1.0),
             time_limit=_number(parameters, "time_limit", 20.0, 1e-3, 86_400.0),
+            target_gap=_number(parameters, "target_gap", 0.0, 0.0, 1.0)
+            if "target_gap" in parameters
+            else None,
             seed=seed if isinstance(seed, int) else None,
         )
 

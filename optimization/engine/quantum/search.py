@@ -29,6 +29,7 @@ class StoppedBy(StrEnum):
     FINEST_UNIT = "finest_unit"
     ROUNDS = "rounds"
     TIME_LIMIT = "time_limit"
+    TARGET_GAP = "target_gap"
     SINGLE_PORTFOLIO = "single_portfolio"
 
 
@@ -187,6 +188,7 @@ class Search:
         control_rng = np.random.default_rng(rng.integers(2**63))
         self._incumbent = trail.incumbent
         stopped = StoppedBy.ROUNDS
+        target = self.settings.target_gap
         while trail.rounds < self.settings.rounds:
             encoding = trail.encoding()
             if encoding is None:
@@ -199,6 +201,10 @@ class Search:
             self._incumbent = trail.incumbent
             self._report()
             self._control_round(control_rng)
+            gap = relative_gap(trail.incumbent.cost, self.bound)
+            if target is not None and gap is not None and gap <= target:
+                stopped = StoppedBy.TARGET_GAP
+                break
         return trail.incumbent, stopped
 
     def _round(self, landscape: Landscape) -> Incumbent | None:

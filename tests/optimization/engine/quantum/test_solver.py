@@ -232,3 +232,21 @@ def test_shots_on_the_subspace_stay_feasible(solve_with: SolveWith, problem_of: 
     assert FeasibleSet.of(problem).violation(solution.weights) <= FEASIBLE
     assert solution.diagnostics["shots"] == 200
     assert _gap(problem, solution) <= 0.05
+
+
+def test_a_target_gap_ends_the_search_early(solve_with: SolveWith, problem_of: ProblemOf) -> None:
+    problem = problem_of(5, 252, Objective.MINIMIZE_VARIANCE)
+    solution = solve_with(problem, target_gap=0.05)
+    assert solution.diagnostics["stopped_by"] == "target_gap"
+    assert solution.optimality_gap is not None
+    assert solution.optimality_gap <= 0.05
+    assert solution.diagnostics["rounds"] < solve_with(problem).diagnostics["rounds"]
+
+
+def test_the_time_limit_ends_the_search_with_what_it_has(
+    solve_with: SolveWith, problem_of: ProblemOf
+) -> None:
+    problem = problem_of(20, 252, Objective.MINIMIZE_CVAR)
+    solution = solve_with(problem, time_limit=0.001)
+    assert solution.diagnostics["stopped_by"] == "time_limit"
+    assert FeasibleSet.of(problem).violation(solution.weights) <= FEASIBLE
