@@ -220,9 +220,12 @@ def describe(weights: FloatArray, problem: Problem) -> dict[str, float | None]:
     risk_free, tail = problem.period_risk_free_rate, problem.constraints.cvar_confidence
     above = net - risk_free
     gain, short = float(above.mean()), np.minimum(above, 0.0)
-    deviation = float(np.sqrt(variance(ONE, net[:, np.newaxis])))
-    fall, losses = float(max_drawdown(ONE, net[:, np.newaxis])), -float(short.sum())
-    downside = float(np.sqrt(short @ short / len(net)))
+    spread = above - gain
+    deviation = float(np.sqrt(spread @ spread / (len(net) - 1)))
+    downside, losses = float(np.sqrt(short @ short / len(net))), -float(short.sum())
+    wealth = np.cumprod(1.0 + net)
+    fall = float((1.0 - wealth / np.maximum.accumulate(np.maximum(wealth, 1.0))).max())
+    at_risk, beyond = _tail_losses(net, tail)
     year, mean = float(np.sqrt(TRADING_DAYS)), gain + risk_free
     return {
         "expected_return": TRADING_DAYS * mean,
@@ -231,14 +234,21 @@ def describe(weights: FloatArray, problem: Problem) -> dict[str, float | None]:
         "sortino_ratio": _finite_ratio(year * gain, downside),
         "omega_ratio": _finite_ratio(float(above.sum()) + losses, losses),
         "calmar_ratio": _finite_ratio(TRADING_DAYS * mean, fall),
-        "value_at_risk": float(value_at_risk(ONE, net[:, np.newaxis], tail)),
-        "cvar": float(cvar(ONE, net[:, np.newaxis], tail)),
+        "value_at_risk": at_risk,
+        "cvar": beyond,
         "max_drawdown": fall,
     }
 
 
-ONE = np.ones(1)
-"""A portfolio of one asset, whose returns are those of a whole portfolio."""
+def _tail_losses(outcomes: FloatArray, tail: float) -> tuple[float, float]:
+    """Value at risk and CVaR of one portfolio's outcomes, from one partition of them."""
+    weight = tail * len(outcomes)
+    last = min(int(np.floor(weight + 1e-9)), len(outcomes) - 1)
+    worst = np.partition(outcomes, last)
+    if last == 0:
+        return -float(worst[0]), -float(worst[0])
+    total = float(worst[:last].sum()) + (weight - last) * float(worst[last])
+    return -float(worst[last]), -total / weight
 
 
 def _finite_ratio(excess: float, risk: float) -> float | None:

@@ -91,6 +91,7 @@ class QuadraticProgramme:
             assets = np.flatnonzero(working)
             weights, multipliers, held = self._solve_over(assets, linear)
             if len(assets) == n:
+                self.working = working
                 return self._face(weights, multipliers, held, assets)
             gradient = self.quadratic.times(weights) + linear
             reduced = gradient + multipliers @ self.matrix / self.scale
@@ -118,7 +119,7 @@ class QuadraticProgramme:
             # The direction in which a portfolio of everything would fall fastest.
             linear = self.quadratic.times(np.full(n, 1.0 / n))
         else:
-            linear = linear / np.sqrt(self.quadratic.variances)
+            linear = linear / np.sqrt(np.maximum(self.quadratic.variances, PRICING / self.scale))
         working = minimise_linear(linear, region).weights > region.lower
         working[np.argsort(linear)[:FIRST]] = True
         return np.asarray(working)
@@ -128,7 +129,8 @@ class QuadraticProgramme:
     ) -> tuple[FloatArray, FloatArray, IntArray]:
         """Weights, the rows' multipliers, and each asset's bound: −1 lower, 1 upper, or 0."""
         region, whole = self.region, len(assets) == self.region.n_assets
-        block = self._load(assets, whole) if self._block is None else self._block
+        known = self._block is not None and np.array_equal(assets, self._assets)
+        block = self._block if known and self._block is not None else self._load(assets, whole)
         part = linear if whole else linear[assets]
         if not whole and self._outside is not None:
             part = part + self._outside[assets]
