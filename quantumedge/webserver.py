@@ -247,7 +247,10 @@ class PacedServer(Server):  # type: ignore[misc]  # Daphne has no types
         self.ws_factory.protocol = PacedProtocol
         # A client that breaks the protocol is told so by a close code before it is dropped.
         self.ws_factory.setProtocolOptions(
-            failByDrop=False, closeHandshakeTimeout=CLOSE_SECONDS, tcpNoDelay=True
+            failByDrop=False,
+            echoCloseCodeReason=True,
+            closeHandshakeTimeout=CLOSE_SECONDS,
+            tcpNoDelay=True,
         )
         self.port = reactor.adoptStreamPort(
             self.listener.fileno(), self.listener.family, BoundedFactory(self)
