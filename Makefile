@@ -28,7 +28,7 @@ lint: install-dev ## Check style, types and import contracts
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --check --quiet
 	@$(BIN)/mypy .
-	@$(BIN)/lint-imports --no-timings | tail -n 1
+	@$(BIN)/lint-imports
 
 format: install-dev ## Rewrite the code in the house style
 	@$(BIN)/ruff check --fix --quiet
