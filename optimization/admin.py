@@ -44,18 +44,19 @@ class OptimizationRequestAdmin(RequestAdminBase):
     """Every request with its whole life."""
 
     list_display = (
-        "request_id",
+        "created_at",
         "status",
         "method",
         "objective",
         "listed_symbols",
         "trigger",
-        "owner",
-        "created_at",
         "waited",
         "ran",
         "cached",
+        "owner",
+        "request_id",
     )
+    list_display_links = ("created_at", "request_id")
     list_filter = ("status", "method", "objective", "trigger", "lane", "cached", "kind")
     search_fields = ("request_id", "client_id", "owner", "idempotency_key", "symbols")
     search_help_text = "Request, client, owner, idempotency key or symbol"

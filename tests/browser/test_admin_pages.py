@@ -50,7 +50,7 @@ def test_the_history_leads_to_a_request_with_its_weights(admin: Page, server: Se
     admin.goto(f"{server.url}/admin/optimization/optimizationrequest/")
     _picture(admin, "history")
     admin.locator("#result_list tbody tr").last.get_by_role("link").first.click()
-    expect(admin.get_by_text("Sharpe ratio")).to_be_visible()
+    expect(admin.get_by_role("rowheader", name="Sharpe ratio")).to_be_visible()
     bar = admin.locator("svg.qe-bar rect").first
     box = bar.bounding_box()
     assert box is not None
@@ -61,8 +61,8 @@ def test_the_history_leads_to_a_request_with_its_weights(admin: Page, server: Se
 def test_a_request_is_run_again_by_hand(admin: Page, server: Server) -> None:
     admin.goto(f"{server.url}/admin/optimization/optimizationrequest/")
     admin.locator("#result_list tbody tr").last.get_by_role("checkbox").check()
-    admin.get_by_label("Action").select_option("run_again")
-    admin.get_by_role("button", name="Run the selected action").click()
+    admin.locator("select[name=action]").select_option("run_again")
+    admin.locator("button[name=index]").click()
     expect(admin.get_by_text("Submitted: opt_admin_")).to_be_visible()
 
 

@@ -77,7 +77,7 @@ def api(redis_server: Redis, market: DataVersion, settings: Settings, _one_conne
 def test_the_api_keeps_its_schema(api: Any, mode: GenerationMode) -> None:
     """Each operation is asked by requests that fit its schema, and by requests that do not."""
     for operation in (found.ok() for found in api.get_all_operations()):
-        if mode is GenerationMode.NEGATIVE and not _takes_anything(operation):
+        if mode is GenerationMode.NEGATIVE and not _can_be_wrong(operation):
             continue
 
         @given(case=operation.as_strategy(generation_mode=mode))
@@ -95,5 +95,6 @@ def test_the_api_keeps_its_schema(api: Any, mode: GenerationMode) -> None:
         ask()
 
 
-def _takes_anything(operation: Any) -> bool:
-    return bool(list(operation.iter_parameters())) or bool(operation.body)
+def _can_be_wrong(operation: Any) -> bool:
+    """Whether some request breaks its schema; every string is an id, so an address cannot."""
+    return bool(list(operation.query)) or bool(list(operation.body))
