@@ -50,8 +50,8 @@ class FastOutcome:
 
 COLD = Warm()
 
-CALM = 1e-2
-"""A variance below this share of the assets' own is polished."""
+SHARP = 1e-12
+"""Distance to the optimum, in the assets' own variance, beyond which an answer is polished."""
 
 
 def is_fast(instance: Instance) -> bool:
@@ -81,10 +81,12 @@ def _variance(instance: Instance, warm: Warm) -> FastOutcome:
     nothing = np.zeros(instance.region.n_assets)
     face = programme.solve(nothing)
     weights = face.weights
-    if programme.scale * instance.covariance.variance(weights) < CALM:
-        # So little risk that DAQP's ridge shows in it.
+    gradient = instance.covariance.times(weights)
+    away = float(gradient @ weights) - minimise_linear(gradient, instance.region).value
+    if away > SHARP * instance.variance_scale:
+        # On a singular Σ the ridge shows; the face's own equations leave it out.
         exact, _ = programme.along(face, nothing)
-        weights = exact if programme.contains(exact) else weights
+        weights = exact if programme.contains(exact, 1e-12) else weights
     return FastOutcome(weights, Evidence(), "daqp", Warm(working=programme.working))
 
 

@@ -12,13 +12,19 @@ from importlib import import_module
 import numpy as np
 
 from optimization.engine.convex.instance import Instance
-from optimization.engine.errors import InvalidProblemError, UnsupportedProblemError
+from optimization.engine.errors import (
+    InvalidProblemError,
+    UnboundedProblemError,
+    UnsupportedProblemError,
+)
 from optimization.engine.moments import LEDOIT_WOLF
 from optimization.engine.problem import FloatArray, Objective
 
 NEWTON_STEPS = 200
 SETTLED = 1e-13
 TOLERANCE = 1e-9
+ENDLESS = 1e6
+"""A position this large, in units of one asset's risk, grows without end."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,7 @@ def solve_rule(instance: Instance) -> RuleOutcome:
     Raises:
         UnsupportedProblemError: The rule's weights break a constraint.
         InvalidProblemError: An asset has no risk to share.
+        UnboundedProblemError: The assets hedge each other entirely.
     """
     outcome = _RULES[instance.objective](instance)
     violation = instance.violation(outcome.weights)
@@ -98,6 +105,12 @@ def _risk_parity(instance: Instance) -> RuleOutcome:
     y = np.sqrt(budgets / float(budgets @ correlation @ budgets)) + 0.0
     for _ in range(NEWTON_STEPS):
         gradient = correlation @ y - budgets / y
+        if float(y.max()) > ENDLESS:
+            raise UnboundedProblemError(
+                "some of the assets hedge each other entirely in this window, so there is no risk"
+                " to share; use a longer window",
+                ["symbols", "parameters.lookback"],
+            )
         hessian = correlation + np.diag(budgets / y**2)
         step = np.linalg.solve(hessian, gradient)
         decrement = float(np.sqrt(max(gradient @ step, 0.0)))
