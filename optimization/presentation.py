@@ -11,7 +11,12 @@ _PERCENTAGES = {
     "cvar": "CVaR (a day)",
     "max_drawdown": "Largest drawdown (of the window)",
 }
-_NUMBERS = {"sharpe_ratio": "Sharpe ratio", "sortino_ratio": "Sortino ratio"}
+_NUMBERS = {
+    "sharpe_ratio": "Sharpe ratio",
+    "sortino_ratio": "Sortino ratio",
+    "omega_ratio": "Omega ratio",
+    "calmar_ratio": "Calmar ratio",
+}
 
 NO_VALUE = "–"
 
