@@ -592,6 +592,7 @@ export interface WatchingData {
 
 /** Why the server closed a connection; below 4500 a client should not reconnect by itself. */
 export const CLOSE_CODE = {
+  INTERNAL_ERROR: 1011,
   UNAUTHENTICATED: 4401,
   FORBIDDEN_ORIGIN: 4403,
   TOO_MANY_CONNECTIONS: 4429,
