@@ -190,9 +190,10 @@ def _answer_from_cache(request: OptimizationRequest, result: dict[str, Any]) -> 
         **result,
         "metadata": {**result["metadata"], "request_metadata": request.metadata},
     }
-    with transaction.atomic():
-        request.save(force_insert=True)
-        portfolio_take_result(request)
+    earlier = _insert(request)
+    if earlier is not None:
+        return _receipt(earlier, repeated=True)
+    portfolio_take_result(request)
     request_finished.send(sender=OptimizationRequest, request=request)
     return Receipt(request)
 
@@ -201,13 +202,8 @@ def _enqueue(request: OptimizationRequest) -> Receipt:
     """Record first, admit second: a worker that claims the request finds its row."""
     lane = Lane(request.lane)
     admission.check_room()
-    try:
-        with transaction.atomic():
-            request.save(force_insert=True)
-    except IntegrityError:
-        earlier = _find_earlier(request)
-        if earlier is None:
-            raise
+    earlier = _insert(request)
+    if earlier is not None:
         return _receipt(earlier, repeated=True)
     try:
         position = admission.admit(lane, request.request_id)
@@ -215,14 +211,36 @@ def _enqueue(request: OptimizationRequest) -> Receipt:
         request.delete()
         raise
     send_token(lane)
-    return Receipt(request, position, estimated_wait(_workload(request), position))
+    return Receipt(request, position, _estimated_wait(request, position))
+
+
+def _insert(request: OptimizationRequest) -> OptimizationRequest | None:
+    """Record a request, or find the one that took its idempotency key a moment before."""
+    try:
+        with transaction.atomic():
+            request.save(force_insert=True)
+    except IntegrityError:
+        earlier = _find_earlier(request)
+        if earlier is None:
+            raise
+        return earlier
+    return None
+
+
+def _estimated_wait(request: OptimizationRequest, position: int) -> float:
+    """The wait, or 0 when Redis went away: the request is admitted and must not look refused."""
+    try:
+        return estimated_wait(_workload(request), position)
+    except RedisError as error:
+        logger.warning("%s: no estimate of its wait: %s", request.request_id, error)
+        return 0.0
 
 
 def _receipt(request: OptimizationRequest, *, repeated: bool) -> Receipt:
     if request.is_terminal:
         return Receipt(request, repeated=repeated)
     position = admission.position(Lane(request.lane), request.request_id) or 0
-    wait = estimated_wait(_workload(request), max(1, position))
+    wait = _estimated_wait(request, max(1, position))
     return Receipt(request, position, wait, repeated)
 
 

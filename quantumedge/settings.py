@@ -136,7 +136,7 @@ MAX_OUTBOX_BYTES = env.int("MAX_OUTBOX_BYTES", default=2_097_152)
 # over one is mostly noise (over the sample's last one, no symbol of the spec's example gained).
 DEFAULT_LOOKBACK = env.int("DEFAULT_LOOKBACK", default=756)
 # Seconds a worker may hold a request before another one takes it over.
-LEASE_SECONDS = env.float("LEASE_SECONDS", default=8.0)
+LEASE_SECONDS = env.float("LEASE_SECONDS", default=5.0)
 # Seconds after which a solve is ended by force, per lane.
 HARD_TIME_LIMITS = {
     "convex": env.int("CONVEX_TIME_LIMIT", default=60),

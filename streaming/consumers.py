@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import secrets
 import time
 from collections.abc import Mapping
@@ -39,6 +40,8 @@ from streaming.protocol import (
 )
 from streaming.rate import TokenBucket
 from streaming.tokens import TokenError
+
+logger = logging.getLogger(__name__)
 
 INBOX_MESSAGES = 64
 """Frames of one client that may wait for their turn; then its socket is not read from."""
@@ -88,6 +91,11 @@ class OptimizationConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # cha
         else:
             await self._turn_away("MAX_STRANGERS_PER_ADDRESS", settings.MAX_STRANGERS_PER_ADDRESS)
 
+    async def close(self, code: int | None = None, reason: str | None = None) -> None:
+        """Close the connection."""
+        # Autobahn refuses an integer that is of an enumeration.
+        await super().close(None if code is None else int(code), reason)
+
     async def _open(self, credential: Credential, reply: Mapping[str, Any] | None = None) -> None:
         """Join the fan-out; ``reply`` answers the client's ``auth`` and comes before the rest."""
         if not await guard().admit_user(self.client_id, credential):
@@ -113,6 +121,8 @@ class OptimizationConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # cha
             asyncio.create_task(outbox.run(), name=f"outbox {self.client_id}"),
             asyncio.create_task(self._work(), name=f"inbox {self.client_id}"),
         ]
+        for task in self._tasks:
+            task.add_done_callback(self._task_ended)
         detail = "the token or the session has ended; sign in again"
         guard().watch(self.client_id, credential, lambda: self._end(detail))
         await presence().changed(connection)
@@ -189,6 +199,13 @@ class OptimizationConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # cha
                     ErrorCode.SERVICE_UNAVAILABLE, detail + "; retry later", (), message.echo
                 )
                 self.session.connection.outbox.put(_refusal(refusal))
+
+    def _task_ended(self, task: asyncio.Task[None]) -> None:
+        """Close a connection that a defect of ours left without its reader or its writer."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            logger.error("%s ended", task.get_name(), exc_info=error)
+            self._drop(CloseCode.INTERNAL_ERROR)
 
     def _drop(self, code: CloseCode) -> None:
         """Disconnect a client that does not read: politely if the socket takes it, then at once."""

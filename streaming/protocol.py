@@ -34,6 +34,8 @@ class Topic(StrEnum):
 class CloseCode(IntEnum):
     """Why the server closed a connection; below 4500 a client should not reconnect by itself."""
 
+    INTERNAL_ERROR = 1011
+    """A defect of ours ended the connection; reconnect and resume."""
     UNAUTHENTICATED = 4401
     """No valid credentials came in time."""
     FORBIDDEN_ORIGIN = 4403

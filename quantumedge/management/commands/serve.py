@@ -132,7 +132,8 @@ class Serving:
             await self.supervisor.start(processes.beat())
             outcome = await self._first_outcome()
         # PennyLane takes seconds to import: after the ready line, not in its way.
-        await self.supervisor.start(processes.worker("heuristic", "quantum", nice=10))
+        for lane in ("heuristic", "quantum"):
+            await self.supervisor.start(processes.worker(lane, nice=10))
         self.supervisor.settle()
         seconds = time.monotonic() - self.began
         self.say(f"Ready in {seconds:.1f} s: http://{self.address}/ · {outcome} · Ctrl-C stops")
