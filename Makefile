@@ -8,7 +8,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-faults test-image lint format lock install install-dev install-bench \
+.PHONY: help run test fuzz test-faults test-image lint format lock install install-dev install-bench \
 	system-packages dashboard bench clean
 
 help: ## List the targets
@@ -23,6 +23,9 @@ test: install-dev system-packages dashboard lint ## Install what the tests need 
 
 test-faults: install-dev ## Run only the tests that break real processes and connections
 	@exec $(BIN)/pytest -m faults $(PYTEST_ARGS)
+
+fuzz: install-dev ## Feed a million bad inputs to each: decoder, price files, rules
+	@$(BIN)/python -m tests.fuzz 1000000
 
 lint: install-dev ## Check style, types and import contracts
 	@$(BIN)/ruff check --quiet

@@ -41,7 +41,8 @@ def socket_path(folder: Path, name: str) -> Path:
     if len(os.fsencode(path)) <= SOCKET_PATH_LIMIT:
         return path
     digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]
-    for parent in (Path(tempfile.gettempdir()), Path("/tmp")):  # noqa: S108 - made with mode 0700
+    # The folder is made with mode 0700, under the user's own name.
+    for parent in (Path(tempfile.gettempdir()), Path("/tmp")):  # nosec B108  # noqa: S108
         path = parent / f"quantumedge-{os.getuid()}-{digest}" / name
         if len(os.fsencode(path)) <= SOCKET_PATH_LIMIT:
             break

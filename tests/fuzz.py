@@ -4,6 +4,7 @@
 depend on the seed alone, and an input that raises what it must not is printed.
 """
 
+import copy
 import json
 import random
 import sys
@@ -88,9 +89,11 @@ def _spoil(rng: random.Random, document: Json) -> None:
         case 0:
             del place[key]
         case 1 if isinstance(place, dict):
-            place[rng.choice([*PIECES, "seed", "symbols", "kind"])] = rng.choice(NASTY)
+            place[rng.choice([*PIECES, "seed", "symbols", "kind"])] = copy.deepcopy(
+                rng.choice(NASTY)
+            )
         case _:
-            place[key] = rng.choice(NASTY)
+            place[key] = copy.deepcopy(rng.choice(NASTY))
 
 
 def garble(rng: random.Random, text: str) -> str:
