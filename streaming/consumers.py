@@ -96,11 +96,6 @@ class OptimizationConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # cha
         # Autobahn refuses an integer that is of an enumeration.
         await super().close(None if code is None else int(code), reason)
 
-    async def close(self, code: int | None = None, reason: str | None = None) -> None:
-        """Close the connection."""
-        # Autobahn refuses an integer that is of an enumeration.
-        await super().close(None if code is None else int(code), reason)
-
     async def _open(self, credential: Credential, reply: Mapping[str, Any] | None = None) -> None:
         """Join the fan-out; ``reply`` answers the client's ``auth`` and comes before the rest."""
         if not await guard().admit_user(self.client_id, credential):
