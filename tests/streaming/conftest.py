@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from channels.testing import WebsocketCommunicator
 
-from streaming import fanout, presence_task
+from streaming import fanout, guard, presence_task
 
 Json = dict[str, Any]
 PATIENCE = 30.0
@@ -63,8 +63,10 @@ async def fan_out() -> AsyncIterator[None]:
     if fanout._hubs:
         await fanout.hub().close()
         await presence_task.presence().close()
+        await guard.guard().close()
         fanout._hubs.clear()
         presence_task._keepers.clear()
+        guard._guards.clear()
 
 
 def communicator(headers: dict[str, str]) -> WebsocketCommunicator:
