@@ -18,7 +18,7 @@ cp: Any = cvxpy  # its functions are assembled at import, out of a type checker'
 NAME = "cvxpy/clarabel"
 LINEAR_NAME = "cvxpy/highs"
 VERTEX_SECONDS = 10.0
-ATTEMPTS = ((1e-12, True), (1e-10, True), (1e-8, True), (1e-10, False))
+ATTEMPTS = ((1e-12, True), (1e-12, False), (1e-10, True), (1e-10, False), (1e-8, True))
 """Tolerance, and whether to equilibrate, tried in turn: a problem that cannot reach the first is
 still solved, and certified for less."""
 
@@ -88,7 +88,7 @@ def _solve(problem: Any) -> str:
             # An inaccurate solution is judged by its certificate, not by a warning.
             warnings.simplefilter("ignore")
             try:
-                problem.solve(solver=cp.CLARABEL, max_threads=1, accept_unknown=True, **options)
+                problem.solve(solver=cp.CLARABEL, max_threads=1, **options)
             except cp.SolverError:
                 continue
         if problem.status in USABLE:
