@@ -79,7 +79,7 @@ def _described(instance: Instance, state: SearchState, started: float) -> Soluti
     return replace(
         solution,
         solver=f"branch and bound over {solution.solver}",
-        optimality_gap=state.gap,
+        optimality_gap=state.gap if np.isfinite(state.gap) else None,
         binding=binding,
         diagnostics={"nodes": state.nodes, "stopped_by": "optimal" if finished else "time_limit"},
     )

@@ -230,12 +230,13 @@ def _rule_solution(instance: Instance, started: float) -> Solution:
 def solution_of(instance: Instance, answer: Answer, started: float) -> Solution:
     """Everything that is reported about an answer."""
     binding = binding_constraints(instance, answer.weights, answer.certificate, answer.evidence)
+    gap = answer.certificate.gap
     return Solution(
         weights=answer.weights,
         metrics=measures.describe(answer.weights, instance.problem),
         solver=answer.solver,
         solve_time=time.perf_counter() - started,
-        optimality_gap=answer.certificate.gap,
+        optimality_gap=gap if np.isfinite(gap) else None,
         max_violation=max(instance.violation(answer.weights), 0.0),
         covariance=instance.covariance.kind if instance.uses_covariance else SAMPLE,
         binding=binding,
