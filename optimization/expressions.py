@@ -6,6 +6,7 @@ works on one number or on the arrays of ten thousand portfolios alike.
 
 import ast
 import operator
+import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
@@ -28,6 +29,8 @@ _COMPARISONS: Mapping[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.LtE: operator.le,
 }
 
+_RUN_TOGETHER = re.compile(r"(?<![\w.])\.?\d[\d_.]*+(?:[eE][+-]?\d+)?+[A-Za-z]")
+"""A number with a word at its end: Python would warn, and a stranger could fill the log with it."""
 
 Quantities = Mapping[str, Any]
 Term = Callable[[Quantities], Any]
@@ -51,6 +54,8 @@ class Expression:
     def __init__(self, text: str, names: Collection[str]) -> None:
         if len(text) > MAX_LENGTH:
             raise ExpressionError(f"{len(text)} characters; at most {MAX_LENGTH} are accepted")
+        if _RUN_TOGETHER.search(text):
+            raise ExpressionError("not an expression: put a space between a number and a word")
         try:
             body = ast.parse(text.strip(), mode="eval").body
         except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
