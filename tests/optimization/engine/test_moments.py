@@ -1,5 +1,7 @@
 """Moments against numpy, scikit-learn and a recomputation."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from sklearn.covariance import LedoitWolf
@@ -8,24 +10,24 @@ from optimization.engine.moments import RollingMoments, ledoit_wolf, sample_cova
 
 
 @pytest.fixture
-def returns():
+def returns() -> Any:
     rng = np.random.default_rng(7)
     return rng.normal(0.001, 0.01, (300, 12)) * np.linspace(0.5, 3, 12)
 
 
-def test_sample_covariance_is_numpys(returns):
+def test_sample_covariance_is_numpys(returns: Any) -> None:
     assert sample_covariance(returns).dense == pytest.approx(np.cov(returns.T), abs=1e-18)
 
 
 @pytest.mark.parametrize("shape", [(50, 12), (12, 50), (10, 10), (2, 3), (6, 1)])
-def test_shrinkage_is_scikit_learns(shape):
+def test_shrinkage_is_scikit_learns(shape: Any) -> None:
     returns = np.random.default_rng(3).normal(0, 0.01, shape)
     expected = LedoitWolf().fit(returns).covariance_
     assert ledoit_wolf(returns).dense == pytest.approx(expected, abs=1e-16)
 
 
 @pytest.mark.parametrize("estimate", [sample_covariance, ledoit_wolf])
-def test_factored_products_are_those_of_the_matrix(returns, estimate):
+def test_factored_products_are_those_of_the_matrix(returns: Any, estimate: Any) -> None:
     covariance, weights = estimate(returns), np.linspace(-1, 1, 12)
     assets = np.array([1, 5, 7])
     assert covariance.times(weights) == pytest.approx(covariance.dense @ weights, rel=1e-12)
@@ -40,7 +42,7 @@ def test_factored_products_are_those_of_the_matrix(returns, estimate):
     assert root.T @ root == pytest.approx(covariance.dense, abs=1e-17)
 
 
-def test_a_moving_window_keeps_its_moments(returns):
+def test_a_moving_window_keeps_its_moments(returns: Any) -> None:
     moments = RollingMoments(returns[:100])
     for step in range(200):
         moments.replace_row(returns[step], returns[100 + step])

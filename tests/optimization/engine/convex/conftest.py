@@ -3,6 +3,7 @@
 import gzip
 import importlib.resources
 from functools import cache
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -24,7 +25,7 @@ def sp500() -> pd.DataFrame:
 
 
 @pytest.fixture
-def make_problem(sp500):
+def make_problem(sp500: Any) -> Any:
     """Build a problem from the last T rows and first n assets of the real returns."""
 
     def make(
@@ -32,7 +33,7 @@ def make_problem(sp500):
         periods: int = 1260,
         objective: Objective = Objective.MAXIMIZE_SHARPE,
         risk_free_rate: float = 0.0,
-        **constraints: object,
+        **constraints: Any,
     ) -> Problem:
         window = sp500.iloc[-periods:, :n]
         return Problem(

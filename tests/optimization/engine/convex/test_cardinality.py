@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -58,9 +59,9 @@ def best_of_all_subsets(problem: Problem) -> float:
         {"max_assets": 4, "min_position": 0.2},
     ],
 )
-def test_no_subset_is_better(make_problem, objective, constraints):
+def test_no_subset_is_better(make_problem: Any, objective: Any, constraints: Any) -> None:
     problem = make_problem(6, 252, objective, **constraints)
-    solution = solve(problem)
+    solution: Any = solve(problem)
     best = best_of_all_subsets(problem)
     assert float(measures.cost_function(problem)(solution.weights)) == pytest.approx(best, rel=1e-9)
     held = solution.weights[solution.weights > 1e-9]
@@ -71,7 +72,7 @@ def test_no_subset_is_better(make_problem, objective, constraints):
     assert solution.diagnostics["stopped_by"] == "optimal"
 
 
-def test_short_positions_count_too(make_problem):
+def test_short_positions_count_too(make_problem: Any) -> None:
     problem = make_problem(
         6,
         252,
@@ -81,29 +82,29 @@ def test_short_positions_count_too(make_problem):
         max_assets=3,
         min_position=0.1,
     )
-    solution = solve(problem)
+    solution: Any = solve(problem)
     held = np.abs(solution.weights[np.abs(solution.weights) > 1e-9])
     assert len(held) <= 3
     assert held.min() >= 0.1 - 1e-9
     assert solution.optimality_gap <= 1e-8
 
 
-def test_too_few_assets_for_the_budget_are_named(make_problem):
+def test_too_few_assets_for_the_budget_are_named(make_problem: Any) -> None:
     with pytest.raises(InfeasibleProblemError, match="raise max_assets to 3") as caught:
         solve(make_problem(6, 252, max_assets=2, max_weight=0.4))
     assert "constraints.max_assets" in caught.value.fields
 
 
-def test_more_required_positions_than_allowed_are_named(make_problem):
+def test_more_required_positions_than_allowed_are_named(make_problem: Any) -> None:
     bounds = {symbol: AssetBounds(min_weight=0.1) for symbol in ("AAPL", "AMD", "BAC")}
     with pytest.raises(InfeasibleProblemError, match="holds 3 assets and max_assets is 2"):
         solve(make_problem(6, 252, max_assets=2, asset_bounds=bounds))
 
 
-def test_an_interrupted_search_knows_its_gap(make_problem):
+def test_an_interrupted_search_knows_its_gap(make_problem: Any) -> None:
     problem = make_problem(20, 1260, Objective.MINIMIZE_VARIANCE, min_position=0.13)
-    solution = solve(problem, parameters={"time_limit": 1e-6})
-    finished = solve(problem, parameters={"time_limit": 60})
+    solution: Any = solve(problem, parameters={"time_limit": 1e-6})
+    finished: Any = solve(problem, parameters={"time_limit": 60})
     cost = measures.cost_function(problem)
     ours, exact = float(cost(solution.weights)), float(cost(finished.weights))
     assert solution.diagnostics["stopped_by"] == "time_limit"
@@ -111,8 +112,8 @@ def test_an_interrupted_search_knows_its_gap(make_problem):
     assert ours * (1 - solution.optimality_gap) <= exact * (1 + 1e-9) <= ours * (1 + 2e-9)
 
 
-def test_progress_can_stop_the_search(make_problem):
-    def stop(progress):
+def test_progress_can_stop_the_search(make_problem: Any) -> None:
+    def stop(progress: Any) -> None:
         assert progress.bound <= progress.best_value
         raise SolveCancelledError("enough")
 

@@ -1,11 +1,15 @@
 """Every constraint beyond the bounds, against the same model written out in CVXPY."""
 
-import cvxpy as cp
+from typing import Any
+
+import cvxpy
 import numpy as np
 import pytest
 
 from optimization.engine import AssetBounds, Group, Objective, Problem, measures, solve
 from optimization.engine.errors import InvalidProblemError
+
+cp: Any = cvxpy
 
 YEAR = 252
 CURRENT = {"AAPL": 0.5, "AMD": 0.3, "BAC": 0.2}
@@ -17,12 +21,12 @@ def vector(problem: Problem, weights: dict[str, float]) -> np.ndarray:
     return np.array([weights.get(symbol, 0.0) for symbol in problem.symbols])
 
 
-def deviation(problem: Problem, weights):
+def deviation(problem: Problem, weights: Any) -> Any:
     sample = np.linalg.cholesky(np.cov(problem.returns.T)).T
     return np.sqrt(YEAR) * cp.norm(sample @ weights, 2)
 
 
-CASES = {
+CASES: dict[str, Any] = {
     "asset bounds": (
         {
             "asset_bounds": {
@@ -76,7 +80,11 @@ CASES = {
 }
 
 
-def reference(problem: Problem, constrain) -> float:
+def figures(problem: Problem) -> Any:
+    return solve(problem).metrics
+
+
+def reference(problem: Problem, constrain: Any) -> float:
     weights = cp.Variable(problem.n_assets)
     bounds = [
         cp.sum(weights) == 1,
@@ -94,15 +102,15 @@ def reference(problem: Problem, constrain) -> float:
         tail = problem.constraints.cvar_confidence * len(returns)
         objective, scale = level + cp.sum(cp.pos(-returns @ weights - level)) / tail, 100
     model = cp.Problem(cp.Minimize(objective), bounds + constrain(problem, weights))
-    return model.solve(solver=cp.CLARABEL) / scale
+    return float(model.solve(solver=cp.CLARABEL)) / scale
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 @pytest.mark.parametrize("case", CASES)
-def test_agrees_with_the_model_written_out(make_problem, objective, case):
+def test_agrees_with_the_model_written_out(make_problem: Any, objective: Any, case: Any) -> None:
     constraints, constrain = CASES[case]
     problem = make_problem(8, 504, objective, max_weight=0.6, **constraints)
-    solution = solve(problem)
+    solution: Any = solve(problem)
     ours = float(measures.cost_function(problem)(solution.weights))
     assert ours == pytest.approx(reference(problem, constrain), rel=1e-6)
     assert solution.max_violation <= 1e-9
@@ -111,9 +119,9 @@ def test_agrees_with_the_model_written_out(make_problem, objective, case):
 
 @pytest.mark.parametrize("objective", [Objective.MAXIMIZE_SHARPE, Objective.MAXIMIZE_SORTINO])
 @pytest.mark.parametrize("case", CASES)
-def test_no_neighbour_has_a_better_ratio(make_problem, objective, case):
+def test_no_neighbour_has_a_better_ratio(make_problem: Any, objective: Any, case: Any) -> None:
     problem = make_problem(8, 504, objective, max_weight=0.6, **CASES[case][0])
-    solution = solve(problem)
+    solution: Any = solve(problem)
     cost, best = measures.cost_function(problem), np.inf
     for weights in sampled_neighbours(problem, solution.weights):
         best = min(best, float(cost(weights)))
@@ -124,7 +132,7 @@ def test_no_neighbour_has_a_better_ratio(make_problem, objective, case):
     assert solution.optimality_gap <= 1e-5
 
 
-def sampled_neighbours(problem: Problem, weights: np.ndarray):
+def sampled_neighbours(problem: Problem, weights: np.ndarray) -> Any:
     """Feasible portfolios on the way to other optima of the same constraints."""
     for objective in OBJECTIVES:
         other = solve(
@@ -139,7 +147,7 @@ def sampled_neighbours(problem: Problem, weights: np.ndarray):
             yield weights + share * (other - weights)
 
 
-def test_trading_costs_are_taken_from_every_figure(make_problem):
+def test_trading_costs_are_taken_from_every_figure(make_problem: Any) -> None:
     free = make_problem(8, 504, Objective.MAXIMIZE_RETURN, max_weight=0.6, current_weights=CURRENT)
     costly = make_problem(
         8,
@@ -149,15 +157,15 @@ def test_trading_costs_are_taken_from_every_figure(make_problem):
         current_weights=CURRENT,
         transaction_costs=0.01,
     )
-    solution = solve(costly)
+    solution: Any = solve(costly)
     traded = np.abs(solution.weights - vector(costly, CURRENT)).sum()
     gross = YEAR * costly.returns.mean(axis=0) @ solution.weights
     assert solution.metrics["expected_return"] == pytest.approx(gross - 0.01 * traded, rel=1e-9)
-    assert solution.metrics["expected_return"] < solve(free).metrics["expected_return"]
+    assert solution.metrics["expected_return"] < figures(free)["expected_return"]
     assert solution.optimality_gap <= 1e-8
 
 
-def test_prohibitive_costs_keep_the_current_weights(make_problem):
+def test_prohibitive_costs_keep_the_current_weights(make_problem: Any) -> None:
     problem = make_problem(
         8,
         504,
@@ -193,7 +201,9 @@ def test_prohibitive_costs_keep_the_current_weights(make_problem):
         ({"groups": (Group(name="g", symbols=("NONE",)),)}, "constraints.groups[0].symbols"),
     ],
 )
-def test_malformed_constraints_name_their_field(make_problem, constraints, field):
+def test_malformed_constraints_name_their_field(
+    make_problem: Any, constraints: Any, field: Any
+) -> None:
     with pytest.raises(InvalidProblemError) as caught:
         make_problem(3, 252, **constraints)
     assert field in caught.value.fields

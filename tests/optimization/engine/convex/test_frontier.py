@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from optimization.engine import Objective, efficient_frontier, solve
 from optimization.engine.errors import InvalidProblemError, SolveCancelledError
 
 
-def test_points_agree_with_pyportfolioopt(make_problem):
+def test_points_agree_with_pyportfolioopt(make_problem: Any) -> None:
     problem = make_problem(10, 504, max_weight=0.4)
     mean, sample = problem.returns.mean(axis=0) * 252, np.cov(problem.returns.T) * 252
     for point in efficient_frontier(problem, 6)[1:-1]:
@@ -22,8 +23,8 @@ def test_points_agree_with_pyportfolioopt(make_problem):
 
 
 @pytest.mark.parametrize("objective", [Objective.MINIMIZE_VARIANCE, Objective.MINIMIZE_CVAR])
-def test_more_return_takes_more_risk(make_problem, objective):
-    points = efficient_frontier(make_problem(10, 504, objective, max_weight=0.4), 12)
+def test_more_return_takes_more_risk(make_problem: Any, objective: Any) -> None:
+    points: Any = efficient_frontier(make_problem(10, 504, objective, max_weight=0.4), 12)
     metric = "cvar" if objective == Objective.MINIMIZE_CVAR else "expected_volatility"
     risks = [point.solution.metrics[metric] for point in points]
     returns = [point.solution.metrics["expected_return"] for point in points]
@@ -33,19 +34,19 @@ def test_more_return_takes_more_risk(make_problem, objective):
     assert all(point.solution.max_violation <= 1e-9 for point in points)
 
 
-def test_the_ends_are_the_least_risk_and_the_largest_return(make_problem):
+def test_the_ends_are_the_least_risk_and_the_largest_return(make_problem: Any) -> None:
     problem = make_problem(10, 504, max_weight=0.4)
-    points = efficient_frontier(problem, 5)
-    calm = solve(dataclasses.replace(problem, objective=Objective.MINIMIZE_VARIANCE))
-    rich = solve(dataclasses.replace(problem, objective=Objective.MAXIMIZE_RETURN))
+    points: Any = efficient_frontier(problem, 5)
+    calm: Any = solve(dataclasses.replace(problem, objective=Objective.MINIMIZE_VARIANCE))
+    rich: Any = solve(dataclasses.replace(problem, objective=Objective.MAXIMIZE_RETURN))
     assert points[0].solution.weights == pytest.approx(calm.weights, abs=1e-6)
     assert points[-1].solution.weights == pytest.approx(rich.weights, abs=1e-6)
 
 
-def test_points_come_as_they_are_found_and_can_be_stopped(make_problem):
+def test_points_come_as_they_are_found_and_can_be_stopped(make_problem: Any) -> None:
     seen = []
 
-    def stop_after_three(point):
+    def stop_after_three(point: Any) -> None:
         seen.append(point.index)
         if len(seen) == 3:
             raise SolveCancelledError("enough")
@@ -55,7 +56,7 @@ def test_points_come_as_they_are_found_and_can_be_stopped(make_problem):
     assert seen == [0, 1, 2]
 
 
-def test_a_share_of_the_targets_gives_the_same_points(make_problem):
+def test_a_share_of_the_targets_gives_the_same_points(make_problem: Any) -> None:
     problem = make_problem(8, 252, max_weight=0.4)
     whole = efficient_frontier(problem, 7)
     share = efficient_frontier(problem, 7, targets=[point.target_return for point in whole[3:5]])
@@ -63,6 +64,6 @@ def test_a_share_of_the_targets_gives_the_same_points(make_problem):
         assert ours.solution.weights == pytest.approx(theirs.solution.weights, abs=1e-9)
 
 
-def test_one_point_is_no_frontier(make_problem):
+def test_one_point_is_no_frontier(make_problem: Any) -> None:
     with pytest.raises(InvalidProblemError, match="at least 2 points"):
         efficient_frontier(make_problem(5, 252), 1)

@@ -1,6 +1,7 @@
 """The objectives beyond the wire's five, against skfolio and against their own definitions."""
 
 import warnings
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,11 +34,11 @@ RISKS = {
 }
 
 
-def fitted(model, problem: Problem) -> np.ndarray:
+def fitted(model: Any, problem: Problem) -> np.ndarray:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model.fit(pd.DataFrame(problem.returns, columns=list(problem.symbols)))
-    return model.weights_
+    return np.asarray(model.weights_)
 
 
 def peer(problem: Problem) -> np.ndarray:
@@ -55,9 +56,9 @@ def peer(problem: Problem) -> np.ndarray:
 
 
 @pytest.mark.parametrize("objective", PRECISION)
-def test_agrees_with_skfolio(make_problem, objective):
+def test_agrees_with_skfolio(make_problem: Any, objective: Any) -> None:
     problem = make_problem(10, 504, objective, max_weight=0.4)
-    solution = solve(problem)
+    solution: Any = solve(problem)
     cost = measures.cost_function(problem)
     theirs = float(cost(peer(problem)))
     assert solution.optimality_gap <= 1e-9
@@ -66,14 +67,14 @@ def test_agrees_with_skfolio(make_problem, objective):
     assert cost(solution.weights) == pytest.approx(theirs, rel=PRECISION[objective])
 
 
-def test_equal_risk_contributions_agree_with_skfolio(make_problem):
+def test_equal_risk_contributions_agree_with_skfolio(make_problem: Any) -> None:
     problem = make_problem(20, 504, Objective.RISK_PARITY)
-    solution = solve(problem)
+    solution: Any = solve(problem)
     assert solution.risk_contributions == pytest.approx(np.full(20, 0.05), abs=1e-12)
     assert solution.weights == pytest.approx(fitted(RiskBudgeting(), problem), abs=1e-4)
 
 
-def test_risk_budgets_are_met(make_problem):
+def test_risk_budgets_are_met(make_problem: Any) -> None:
     base = make_problem(4, 504, Objective.RISK_PARITY)
     problem = Problem(
         returns=base.returns,
@@ -84,34 +85,36 @@ def test_risk_budgets_are_met(make_problem):
     assert solve(problem).risk_contributions == pytest.approx([0.4, 0.3, 0.15, 0.15], abs=1e-12)
 
 
-def test_hierarchical_risk_parity_is_skfolios(make_problem):
+def test_hierarchical_risk_parity_is_skfolios(make_problem: Any) -> None:
     problem = make_problem(10, 504, Objective.HIERARCHICAL_RISK_PARITY)
     theirs = fitted(HierarchicalRiskParity(), problem)
     assert solve(problem).weights == pytest.approx(theirs, abs=1e-12)
 
 
-def test_equal_weight_and_inverse_volatility_are_what_they_say(make_problem, sp500):
-    equal = solve(make_problem(8, 252, Objective.EQUAL_WEIGHT))
+def test_equal_weight_and_inverse_volatility_are_what_they_say(
+    make_problem: Any, sp500: Any
+) -> None:
+    equal: Any = solve(make_problem(8, 252, Objective.EQUAL_WEIGHT))
     assert equal.weights == pytest.approx(np.full(8, 1 / 8), abs=1e-15)
-    inverse = solve(make_problem(8, 252, Objective.INVERSE_VOLATILITY))
+    inverse: Any = solve(make_problem(8, 252, Objective.INVERSE_VOLATILITY))
     expected = 1 / sp500.iloc[-252:, :8].std()
     assert inverse.weights == pytest.approx((expected / expected.sum()).to_numpy(), abs=1e-12)
 
 
-def test_a_rule_that_breaks_a_bound_is_refused_not_bent(make_problem):
+def test_a_rule_that_breaks_a_bound_is_refused_not_bent(make_problem: Any) -> None:
     with pytest.raises(UnsupportedProblemError, match="inverse_volatility fixes the weights"):
         solve(make_problem(8, 252, Objective.INVERSE_VOLATILITY, max_weight=0.13))
 
 
-def test_risk_cannot_be_shared_with_an_asset_that_has_none():
+def test_risk_cannot_be_shared_with_an_asset_that_has_none() -> None:
     returns = np.column_stack([np.zeros(50), np.tile([0.02, -0.01], 25)])
     with pytest.raises(InvalidProblemError, match="FLAT never moved"):
         solve(Problem(returns=returns, symbols=("FLAT", "RISK"), objective=Objective.RISK_PARITY))
 
 
-def test_a_greater_risk_aversion_takes_less_risk(make_problem):
+def test_a_greater_risk_aversion_takes_less_risk(make_problem: Any) -> None:
     base = make_problem(10, 504, Objective.MAXIMIZE_UTILITY)
-    volatilities = [
+    volatilities: Any = [
         solve(
             Problem(
                 returns=base.returns,

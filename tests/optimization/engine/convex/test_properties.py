@@ -1,5 +1,7 @@
 """Random problems: every answer is feasible, certified, and what the general path finds too."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -24,7 +26,7 @@ OBJECTIVES = (
 
 
 @st.composite
-def problems(draw, objective: Objective) -> Problem:
+def problems(draw: Any, objective: Objective) -> Problem:
     """Problems of every size and shape, degenerate ones among them."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     n, periods = draw(st.integers(1, 70)), draw(st.integers(2, 150))
@@ -67,10 +69,10 @@ def problems(draw, objective: Objective) -> Problem:
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(data=st.data())
-def test_answers_are_feasible_and_certified(objective, data):
+def test_answers_are_feasible_and_certified(objective: Any, data: Any) -> None:
     problem = data.draw(problems(objective))
     try:
-        solution = solve(problem)
+        solution: Any = solve(problem)
     except SolverFailureError:
         raise
     except EngineError:
@@ -84,11 +86,11 @@ def test_answers_are_feasible_and_certified(objective, data):
 @pytest.mark.parametrize("objective", OBJECTIVES)
 @settings(max_examples=10, deadline=None, derandomize=True)
 @given(data=st.data())
-def test_the_general_path_finds_nothing_better(objective, data):
+def test_the_general_path_finds_nothing_better(objective: Any, data: Any) -> None:
     problem = data.draw(problems(objective))
     instance = instance_of(problem)
     try:
-        solution = solve(problem)
+        solution: Any = solve(problem)
     except SolverFailureError:
         raise
     except EngineError:

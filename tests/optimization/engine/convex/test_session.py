@@ -1,5 +1,7 @@
 """A session's answers are those of solving each window from nothing."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -19,7 +21,7 @@ WARM = (
 )
 
 
-def window(sp500, start: int, periods: int, template: Problem) -> Problem:
+def window(sp500: Any, start: int, periods: int, template: Problem) -> Problem:
     return Problem(
         returns=sp500.iloc[start : start + periods, : template.n_assets].to_numpy(),
         symbols=template.symbols,
@@ -31,14 +33,16 @@ def window(sp500, start: int, periods: int, template: Problem) -> Problem:
 
 @pytest.mark.parametrize("objective", WARM)
 @pytest.mark.parametrize("constraints", [{}, {"sum_to_one": False}, {"long_only": False}])
-def test_every_row_gives_the_answer_of_a_fresh_solve(sp500, make_problem, objective, constraints):
+def test_every_row_gives_the_answer_of_a_fresh_solve(
+    sp500: Any, make_problem: Any, objective: Any, constraints: Any
+) -> None:
     bounds = {} if objective == Objective.RISK_PARITY else {"max_weight": 0.4}
     template = make_problem(10, 252, objective, risk_free_rate=0.01, **bounds, **constraints)
     session = Session(window(sp500, 1000, 252, template))
     session.solve()
     for step in range(1, 8):
-        warm = session.update(sp500.iloc[1252 + step - 1, :10].to_numpy())
-        cold = solve(window(sp500, 1000 + step, 252, template))
+        warm: Any = session.update(sp500.iloc[1252 + step - 1, :10].to_numpy())
+        cold: Any = solve(window(sp500, 1000 + step, 252, template))
         assert warm.weights == pytest.approx(cold.weights, abs=1e-8)
         for name, figure in cold.metrics.items():  # a ratio without risk is None in both
             assert warm.metrics[name] == (figure and pytest.approx(figure, rel=1e-7))
@@ -46,7 +50,7 @@ def test_every_row_gives_the_answer_of_a_fresh_solve(sp500, make_problem, object
         assert warm.max_violation <= 1e-9
 
 
-def test_a_window_may_move_further_than_its_own_length(sp500, make_problem):
+def test_a_window_may_move_further_than_its_own_length(sp500: Any, make_problem: Any) -> None:
     template = make_problem(3, 30, Objective.MINIMIZE_VARIANCE)
     session = Session(window(sp500, 0, 30, template))
     for step in range(2 * REFRESH):
@@ -56,18 +60,18 @@ def test_a_window_may_move_further_than_its_own_length(sp500, make_problem):
     assert session.problem.returns == pytest.approx(
         sp500.iloc[2 * REFRESH : 2 * REFRESH + 30, :3].to_numpy(), abs=0
     )
-    fresh = solve(window(sp500, 2 * REFRESH, 30, template))
+    fresh: Any = solve(window(sp500, 2 * REFRESH, 30, template))
     assert session.solve().weights == pytest.approx(fresh.weights, abs=1e-10)
 
 
-def test_a_short_window_still_shrinks_the_covariance(make_problem, sp500):
+def test_a_short_window_still_shrinks_the_covariance(make_problem: Any, sp500: Any) -> None:
     template = make_problem(20, 30, Objective.MINIMIZE_VARIANCE)
     session = Session(template)
     assert session.update(sp500.iloc[0].to_numpy()).covariance == "ledoit_wolf"
 
 
 @pytest.mark.parametrize("row", [np.zeros(3), np.array([0.1, np.nan]), np.array([np.inf, 0])])
-def test_a_bad_row_is_refused_and_the_window_stays(make_problem, row):
+def test_a_bad_row_is_refused_and_the_window_stays(make_problem: Any, row: Any) -> None:
     session = Session(make_problem(2, 30))
     before = session.problem.returns.copy()
     with pytest.raises(InvalidProblemError, match="2 finite numbers"):

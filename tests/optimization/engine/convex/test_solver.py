@@ -2,6 +2,7 @@
 
 import itertools
 import warnings
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -62,12 +63,12 @@ def skfolio_weights(problem: Problem) -> np.ndarray:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model.fit(pd.DataFrame(problem.returns, columns=list(problem.symbols)))
-    return model.weights_
+    return np.asarray(model.weights_)
 
 
 @pytest.mark.parametrize("objective", FIVE)
 @pytest.mark.parametrize(("n", "periods"), [(5, 252), (20, 252), (20, 1260)])
-def test_agrees_with_skfolio(make_problem, objective, n, periods):
+def test_agrees_with_skfolio(make_problem: Any, objective: Any, n: Any, periods: Any) -> None:
     problem = make_problem(n, periods, objective, max_weight=0.4)
     theirs = skfolio_weights(problem)
     ours = solve(problem)
@@ -79,7 +80,7 @@ def test_agrees_with_skfolio(make_problem, objective, n, periods):
 
 
 @pytest.mark.parametrize("objective", FIVE)
-def test_long_short_agrees_with_skfolio(make_problem, objective):
+def test_long_short_agrees_with_skfolio(make_problem: Any, objective: Any) -> None:
     problem = make_problem(20, 1260, objective, long_only=False, max_weight=0.3, min_weight=-0.1)
     cost = measures.cost_function(problem)
     assert cost(solve(problem).weights) == pytest.approx(
@@ -87,7 +88,7 @@ def test_long_short_agrees_with_skfolio(make_problem, objective):
     )
 
 
-def test_agrees_with_pyportfolioopt(make_problem):
+def test_agrees_with_pyportfolioopt(make_problem: Any) -> None:
     problem = make_problem(20, 1260, Objective.MAXIMIZE_SHARPE, max_weight=0.4)
     sample = np.cov(problem.returns, rowvar=False)
     frontier = EfficientFrontier(problem.returns.mean(axis=0), sample, weight_bounds=(0, 0.4))
@@ -95,7 +96,7 @@ def test_agrees_with_pyportfolioopt(make_problem):
     assert solve(problem).weights == pytest.approx(theirs, abs=1e-3)
 
 
-def test_cvar_agrees_with_pyportfolioopt(make_problem):
+def test_cvar_agrees_with_pyportfolioopt(make_problem: Any) -> None:
     problem = make_problem(10, 252, Objective.MINIMIZE_CVAR, max_weight=0.4, cvar_confidence=0.1)
     frontier = EfficientCVaR(
         problem.returns.mean(axis=0), problem.returns, beta=0.9, weight_bounds=(0, 0.4)
@@ -107,7 +108,7 @@ def test_cvar_agrees_with_pyportfolioopt(make_problem):
 
 @pytest.mark.parametrize("objective", FIVE)
 @pytest.mark.parametrize("tail", [0.01, 0.033, 0.1])
-def test_no_grid_portfolio_is_better(make_problem, objective, tail):
+def test_no_grid_portfolio_is_better(make_problem: Any, objective: Any, tail: Any) -> None:
     problem = make_problem(3, 252, objective, max_weight=0.7, cvar_confidence=tail)
     steps = np.linspace(0, 0.7, 71)
     grid = np.array([(a, b, 1 - a - b) for a, b in itertools.product(steps, steps)])
@@ -130,9 +131,11 @@ def test_no_grid_portfolio_is_better(make_problem, objective, tail):
         {"min_weight": 0.05, "max_weight": 0.05},
     ],
 )
-def test_every_answer_is_feasible_and_certified(make_problem, objective, constraints):
+def test_every_answer_is_feasible_and_certified(
+    make_problem: Any, objective: Any, constraints: Any
+) -> None:
     problem = make_problem(20, 252, objective, risk_free_rate=0.01, **constraints)
-    solution = solve(problem)
+    solution: Any = solve(problem)
     assert solution.max_violation <= 1e-9
     assert solution.optimality_gap is not None
     assert 0 <= solution.optimality_gap <= 1e-8
@@ -145,61 +148,63 @@ def test_every_answer_is_feasible_and_certified(make_problem, objective, constra
         assert solution.weights.sum() <= 1 + 1e-9
 
 
-def test_without_sum_to_one_the_least_variance_is_all_cash(make_problem):
-    solution = solve(make_problem(5, 252, Objective.MINIMIZE_VARIANCE, sum_to_one=False))
+def test_without_sum_to_one_the_least_variance_is_all_cash(make_problem: Any) -> None:
+    solution: Any = solve(make_problem(5, 252, Objective.MINIMIZE_VARIANCE, sum_to_one=False))
     assert solution.weights == pytest.approx(np.zeros(5), abs=1e-4)
 
 
-def test_of_equal_sharpe_ratios_the_most_invested_wins(make_problem):
-    invested = solve(make_problem(5, 252, risk_free_rate=0.01))
-    with_cash = solve(make_problem(5, 252, risk_free_rate=0.01, sum_to_one=False))
+def test_of_equal_sharpe_ratios_the_most_invested_wins(make_problem: Any) -> None:
+    invested: Any = solve(make_problem(5, 252, risk_free_rate=0.01))
+    with_cash: Any = solve(make_problem(5, 252, risk_free_rate=0.01, sum_to_one=False))
     assert with_cash.weights == pytest.approx(invested.weights, abs=1e-6)
 
 
 @pytest.mark.parametrize("objective", [Objective.MAXIMIZE_SHARPE, Objective.MAXIMIZE_SORTINO])
-def test_returns_below_the_risk_free_rate_are_named(make_problem, objective):
+def test_returns_below_the_risk_free_rate_are_named(make_problem: Any, objective: Any) -> None:
     with pytest.raises(NoExcessReturnError) as caught:
         solve(make_problem(5, 252, objective, risk_free_rate=5.0))
     assert "every feasible portfolio earns less than the risk-free rate" in caught.value.message
     assert "risk_free_rate" in caught.value.fields
 
 
-def test_few_observations_shrink_the_covariance_and_say_so(make_problem):
-    few = solve(make_problem(20, 39, Objective.MINIMIZE_VARIANCE))
-    enough = solve(make_problem(20, 40, Objective.MINIMIZE_VARIANCE))
+def test_few_observations_shrink_the_covariance_and_say_so(make_problem: Any) -> None:
+    few: Any = solve(make_problem(20, 39, Objective.MINIMIZE_VARIANCE))
+    enough: Any = solve(make_problem(20, 40, Objective.MINIMIZE_VARIANCE))
     assert (few.covariance, enough.covariance) == ("ledoit_wolf", "sample")
 
 
-def test_shrinkage_on_request_agrees_with_skfolio(make_problem):
+def test_shrinkage_on_request_agrees_with_skfolio(make_problem: Any) -> None:
     from skfolio.moments import LedoitWolf
     from skfolio.prior import EmpiricalPrior
 
     problem = make_problem(20, 252, Objective.MINIMIZE_VARIANCE)
-    solution = solve(problem, parameters={"covariance": "ledoit_wolf"})
+    solution: Any = solve(problem, parameters={"covariance": "ledoit_wolf"})
     model = MeanRisk(prior_estimator=EmpiricalPrior(covariance_estimator=LedoitWolf()))
     model.fit(pd.DataFrame(problem.returns))
     assert solution.weights == pytest.approx(model.weights_, abs=1e-4)
     assert solution.covariance == "ledoit_wolf"
 
 
-def test_an_unknown_estimator_is_refused(make_problem):
+def test_an_unknown_estimator_is_refused(make_problem: Any) -> None:
     with pytest.raises(InvalidProblemError, match="covariance is 'oracle'"):
         solve(make_problem(), parameters={"covariance": "oracle"})
 
 
-def test_bounds_that_cannot_sum_to_one_are_named(make_problem):
+def test_bounds_that_cannot_sum_to_one_are_named(make_problem: Any) -> None:
     with pytest.raises(InfeasibleProblemError, match="raise max_weight to at least"):
         solve(make_problem(5, 252, max_weight=0.1))
 
 
 @pytest.mark.parametrize("objective", FIVE)
-def test_one_asset_gets_everything(make_problem, objective):
+def test_one_asset_gets_everything(make_problem: Any, objective: Any) -> None:
     assert solve(make_problem(1, 252, objective)).weights == pytest.approx([1.0], abs=1e-12)
 
 
 @pytest.mark.parametrize("scale", [1e-8, 1e-3, 1e2])
 @pytest.mark.parametrize("objective", FIVE)
-def test_the_scale_of_returns_changes_no_weight(make_problem, objective, scale):
+def test_the_scale_of_returns_changes_no_weight(
+    make_problem: Any, objective: Any, scale: Any
+) -> None:
     problem = make_problem(10, 252, objective, max_weight=0.4)
     scaled = Problem(
         returns=problem.returns * scale,
@@ -207,27 +212,27 @@ def test_the_scale_of_returns_changes_no_weight(make_problem, objective, scale):
         objective=objective,
         constraints=problem.constraints,
     )
-    solution = solve(scaled)
+    solution: Any = solve(scaled)
     assert solution.optimality_gap == pytest.approx(0, abs=1e-8)
     assert solution.weights == pytest.approx(solve(problem).weights, abs=1e-4)
 
 
 @pytest.mark.parametrize("objective", [Objective.MAXIMIZE_SHARPE, Objective.MAXIMIZE_SORTINO])
-def test_gain_without_risk_has_no_best_ratio(objective):
+def test_gain_without_risk_has_no_best_ratio(objective: Any) -> None:
     returns = np.column_stack([np.full(50, 0.001), np.tile([0.02, -0.01], 25)])
     with pytest.raises(UnboundedProblemError, match="CASH"):
         solve(Problem(returns=returns, symbols=("CASH", "RISK"), objective=objective))
 
 
 @pytest.mark.parametrize("objective", [Objective.MINIMIZE_VARIANCE, Objective.MINIMIZE_CVAR])
-def test_constant_prices_carry_no_risk(objective):
+def test_constant_prices_carry_no_risk(objective: Any) -> None:
     returns = np.column_stack([np.zeros(50), np.tile([0.02, -0.01], 25)])
-    solution = solve(Problem(returns=returns, symbols=("FLAT", "RISK"), objective=objective))
+    solution: Any = solve(Problem(returns=returns, symbols=("FLAT", "RISK"), objective=objective))
     assert solution.weights == pytest.approx([1.0, 0.0], abs=1e-4)
 
 
 @pytest.mark.parametrize("objective", FIVE)
-def test_identical_assets_are_solved(sp500, objective):
+def test_identical_assets_are_solved(sp500: Any, objective: Any) -> None:
     window = sp500.iloc[-252:, :4].to_numpy()
     doubled = Problem(
         returns=np.hstack([window, window]),
@@ -235,6 +240,6 @@ def test_identical_assets_are_solved(sp500, objective):
         objective=objective,
         constraints=Constraints(max_weight=0.3),
     )
-    solution = solve(doubled)
+    solution: Any = solve(doubled)
     assert solution.optimality_gap == pytest.approx(0, abs=1e-8)
     assert solution.max_violation <= 1e-9
