@@ -1,6 +1,6 @@
 """The rules of all watched portfolios, evaluated together."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,9 @@ from optimization.rules import (
 )
 
 BoolArray = npt.NDArray[np.bool_]
+RuleOfRow = tuple[int, Rule]
+"""A portfolio's place in the book, and one of its rules."""
+
 Quantities = Mapping[Quantity, FloatArray]
 
 
@@ -37,15 +40,32 @@ class Fired:
     detail: dict[str, Any]
 
 
-class _Threshold:
-    """All rules of one kind that compare one quantity with a threshold, evaluated at once."""
+class _Group:
+    """Rules that are evaluated at once, and which of them have fired and hold still."""
 
-    def __init__(self, quantity: Quantity, rules: list[tuple[int, Rule, float]]) -> None:
-        self.quantity = quantity
-        self.rules = [rule for _, rule, _ in rules]
-        self.rows = np.array([row for row, _, _ in rules], dtype=np.intp)
-        self.limits = np.array([limit for _, _, limit in rules])
+    def __init__(self, rules: Sequence[RuleOfRow]) -> None:
+        self.rules = [rule for _, rule in rules]
+        self.rows = np.array([row for row, _ in rules], dtype=np.intp)
         self.armed = np.ones(len(rules), dtype=bool)
+
+    def disarm(self, fired: Collection[RuleOfRow]) -> None:
+        """Note rules that have fired already and hold still."""
+        pairs = zip(self.rows.tolist(), self.rules, strict=True)
+        self.armed = np.array([pair not in fired for pair in pairs], dtype=bool)
+
+    def disarmed(self) -> Iterator[RuleOfRow]:
+        """Rules that have fired and hold still."""
+        for index in np.flatnonzero(~self.armed):
+            yield int(self.rows[index]), self.rules[index]
+
+
+class _Threshold(_Group):
+    """All rules of one kind that compare one quantity with a threshold."""
+
+    def __init__(self, quantity: Quantity, rules: Sequence[tuple[int, Rule, float]]) -> None:
+        super().__init__([(row, rule) for row, rule, _ in rules])
+        self.quantity = quantity
+        self.limits = np.array([limit for _, _, limit in rules])
 
     def fired(self, quantities: Quantities, *, once: bool) -> Iterator[Fired]:
         """Rules whose quantity has reached its limit; with ``once``, only when it just did."""
@@ -63,14 +83,12 @@ class _Threshold:
             yield Fired(int(self.rows[index]), self.rules[index], detail)
 
 
-class _Custom:
-    """All portfolios with the same expression, evaluated at once."""
+class _Custom(_Group):
+    """All portfolios with the same expression."""
 
-    def __init__(self, text: str, rules: list[tuple[int, Rule]]) -> None:
+    def __init__(self, text: str, rules: Sequence[RuleOfRow]) -> None:
+        super().__init__(rules)
         self.expression = Expression(text, list(Quantity))
-        self.rules = [rule for _, rule in rules]
-        self.rows = np.array([row for row, _ in rules], dtype=np.intp)
-        self.armed = np.ones(len(rules), dtype=bool)
 
     def fired(self, quantities: Quantities) -> Iterator[Fired]:
         """Rules whose expression has just begun to hold."""
@@ -120,6 +138,15 @@ class RuleBook:
             _Custom(text, [(row, rule) for row, rule in custom if rule.expression == text])
             for text in sorted({rule.expression for _, rule in custom})
         ]
+
+    def disarmed(self) -> set[RuleOfRow]:
+        """Rules that fire once, have fired, and hold still."""
+        return {one for group in (*self._onces, *self._customs) for one in group.disarmed()}
+
+    def disarm(self, fired: Collection[RuleOfRow]) -> None:
+        """Take that over from the book that this one replaces."""
+        for group in (*self._onces, *self._customs):
+            group.disarm(fired)
 
     def fired(self, quantities: Quantities) -> list[Fired]:
         """Every rule that asks for an optimisation at these quantities."""

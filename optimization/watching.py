@@ -97,6 +97,10 @@ class Watcher:
         if state == self._state:
             return
         known = {watched.portfolio.portfolio_id: watched for watched in self._watched}
+        fired = {
+            (self._watched[row].portfolio.portfolio_id, rule)
+            for row, rule in self._rules.disarmed()
+        }
         prices = {symbol: self._prices[i] for symbol, i in self._universe.items()}
         active = list(Portfolio.objects.filter(active=True).order_by("id"))
         self._watched = [_merge(known.get(p.portfolio_id), p) for p in active]
@@ -106,6 +110,8 @@ class Watcher:
         positions = [portfolios.position_of(portfolio) for portfolio in active]
         self._book = Book(positions, symbols) if positions else None
         self._rules = RuleBook([watched.rules for watched in self._watched])
+        rows = {portfolio.portfolio_id: row for row, portfolio in enumerate(active)}
+        self._rules.disarm({(rows[name], rule) for name, rule in fired if name in rows})
         self._timed = [
             (row, rule)
             for row, watched in enumerate(self._watched)

@@ -173,6 +173,7 @@ class Hub:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
+        await self._layer.flush()
         await self._redis.aclose()
 
     async def _start(self) -> None:

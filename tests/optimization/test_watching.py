@@ -196,6 +196,21 @@ def test_a_risk_alert_is_told_once_until_the_measure_was_below_its_limit(
     assert asked()[0].trigger == Trigger.RISK_ALERT
 
 
+def test_watching_another_portfolio_does_not_repeat_an_alert(
+    watcher: Watcher, clock: Clock, alerts: list[dict[str, Any]]
+) -> None:
+    watch(RiskAlertRule(measure="concentration", limit=0.4))
+    prices = closes()
+    skewed = {**prices, "AAPL": prices["AAPL"] * 2.0}
+    tick(watcher, clock, skewed)
+    watch(NewsRule())
+    tick(watcher, clock, skewed)
+    assert len(alerts) == 1
+    tick(watcher, clock, prices)
+    tick(watcher, clock, skewed)
+    assert len(alerts) == 2
+
+
 def test_an_interval_fires_when_it_is_over(watcher: Watcher, clock: Clock) -> None:
     watch(TimeBasedRule(interval=300))
     tick(watcher, clock, closes())
