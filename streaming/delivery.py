@@ -35,27 +35,34 @@ class Delivery:
         address: Who it is for.
         text: The frame as JSON, complete but for the receiving client's id.
         once: A name under which one client gets it only once, or None.
+        before: The ``once`` of a frame after which this one means nothing any more, or None.
     """
 
     address: Address
     text: str
     once: str | None = None
+    before: str | None = None
 
     def encode(self) -> bytes:
         """The delivery as bytes, for Redis."""
-        return to_json({"address": asdict(self.address), "text": self.text, "once": self.once})
+        return to_json(asdict(self))
 
     @classmethod
     def decode(cls, message: bytes) -> Self:
         """What ``encode`` gave."""
         document = from_json(message)
-        address = Address(**document["address"])
-        return cls(address=address, text=document["text"], once=document["once"])
+        return cls(**{**document, "address": Address(**document["address"])})
 
     @classmethod
-    def of(cls, address: Address, frame: Mapping[str, Any], once: str | None = None) -> Self:
+    def of(
+        cls,
+        address: Address,
+        frame: Mapping[str, Any],
+        once: str | None = None,
+        before: str | None = None,
+    ) -> Self:
         """A frame without ``client_id``, ``seq`` and ``epoch``, on its way."""
-        return cls(address=address, text=to_json(frame).decode(), once=once)
+        return cls(address=address, text=to_json(frame).decode(), once=once, before=before)
 
     def at(self, place: Place) -> Self:
         """The same with its place in the owner's history."""

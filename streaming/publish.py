@@ -46,9 +46,17 @@ def publish_durable(address: Address, frame: Mapping[str, Any], once: str | None
     )
 
 
-def publish_ephemeral(address: Address, frame: Mapping[str, Any]) -> None:
-    """Send a frame to those connected and keep nothing."""
-    message = Delivery.of(address, frame).encode()
+def publish_ephemeral(
+    address: Address, frame: Mapping[str, Any], before: str | None = None
+) -> None:
+    """Send a frame to those connected and keep nothing.
+
+    Args:
+        address: Who it is for.
+        frame: The frame without ``client_id``.
+        before: The ``once`` of a durable frame after which this one means nothing any more.
+    """
+    message = Delivery.of(address, frame, before=before).encode()
     _group_send(
         owner_group(address.owner),
         {"type": "ephemeral", "owner": address.owner, "message": message},

@@ -37,7 +37,9 @@ def request_address(request: OptimizationRequest) -> Address:
 def tell_started(request: OptimizationRequest, **_kwargs: Any) -> None:
     """Tell that a worker has begun."""
     try:
-        publish_ephemeral(request_address(request), started_frame(request))
+        publish_ephemeral(
+            request_address(request), started_frame(request), before=request.request_id
+        )
     except RedisError as error:
         logger.warning("%s: start not told: %s", request.request_id, error)
 
@@ -45,7 +47,9 @@ def tell_started(request: OptimizationRequest, **_kwargs: Any) -> None:
 def tell_progress(request: OptimizationRequest, progress: Progress, **_kwargs: Any) -> None:
     """Tell how far a solver is."""
     try:
-        publish_ephemeral(request_address(request), progress_frame(request, progress))
+        publish_ephemeral(
+            request_address(request), progress_frame(request, progress), before=request.request_id
+        )
     except RedisError as error:
         logger.warning("%s: progress not told: %s", request.request_id, error)
 
@@ -53,7 +57,9 @@ def tell_progress(request: OptimizationRequest, progress: Progress, **_kwargs: A
 def tell_point(request: OptimizationRequest, point: FrontierPoint, **_kwargs: Any) -> None:
     """Tell a point of a frontier."""
     try:
-        publish_ephemeral(request_address(request), point_frame(request, point))
+        publish_ephemeral(
+            request_address(request), point_frame(request, point), before=request.request_id
+        )
     except RedisError as error:
         logger.warning("%s: point not told: %s", request.request_id, error)
 

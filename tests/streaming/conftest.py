@@ -1,5 +1,6 @@
 """What the tests of connections share."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -60,13 +61,13 @@ Open = Callable[..., AbstractAsyncContextManager[Client]]
 async def fan_out() -> AsyncIterator[None]:
     """Closes what the event loop of the test has opened."""
     yield
-    if fanout._hubs:
-        await fanout.hub().close()
-        await presence_task.presence().close()
-        await guard.guard().close()
-        fanout._hubs.clear()
-        presence_task._keepers.clear()
-        guard._guards.clear()
+    loop = asyncio.get_running_loop()
+    if loop in fanout._hubs:
+        await fanout._hubs.pop(loop).close()
+    if loop in presence_task._keepers:
+        await presence_task._keepers.pop(loop).close()
+    if loop in guard._guards:
+        await guard._guards.pop(loop).close()
 
 
 def communicator(headers: dict[str, str]) -> WebsocketCommunicator:
