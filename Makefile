@@ -19,7 +19,9 @@ run: install dashboard ## Start the server and everything it needs (PORT=9000 fo
 	@exec $(BIN)/python manage.py serve
 
 test: install-dev system-packages dashboard lint ## Install what the tests need and run all of them
-	@exec $(BIN)/pytest $(PYTEST_ARGS)
+	@$(BIN)/pytest -m "not browser" $(PYTEST_ARGS)
+	@# A process of its own: Playwright keeps an event loop running, which no asyncio test survives.
+	@exec $(BIN)/pytest -m browser $(PYTEST_ARGS)
 
 test-faults: install-dev ## Run only the tests that break real processes and connections
 	@exec $(BIN)/pytest -m faults $(PYTEST_ARGS)
