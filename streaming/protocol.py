@@ -34,8 +34,6 @@ class Topic(StrEnum):
 class CloseCode(IntEnum):
     """Why the server closed a connection; below 4500 a client should not reconnect by itself."""
 
-    INTERNAL_ERROR = 1011
-    """A defect of ours ended the connection; reconnect and resume."""
     UNAUTHENTICATED = 4401
     """No valid credentials came in time."""
     FORBIDDEN_ORIGIN = 4403
@@ -48,6 +46,8 @@ class CloseCode(IntEnum):
     """The server restarts; reconnect and resume."""
     SLOW_CONSUMER = 4508
     """The client did not read; its outbox is full."""
+    INTERNAL_ERROR = 4511
+    """A defect of ours ended the connection; reconnect and resume."""
 
 
 class ErrorCode(StrEnum):

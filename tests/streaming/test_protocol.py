@@ -55,7 +55,11 @@ def test_every_client_message_has_a_shape() -> None:
 def test_close_codes_say_by_their_range_whether_to_reconnect() -> None:
     assert all(4000 <= code < 5000 for code in CloseCode)
     reconnect = {code for code in CloseCode if code >= 4500}
-    assert reconnect == {CloseCode.SERVER_RESTART, CloseCode.SLOW_CONSUMER}
+    assert reconnect == {
+        CloseCode.SERVER_RESTART,
+        CloseCode.SLOW_CONSUMER,
+        CloseCode.INTERNAL_ERROR,
+    }
 
 
 def test_an_error_frame_has_the_fields_of_the_specification() -> None:

@@ -592,13 +592,13 @@ export interface WatchingData {
 
 /** Why the server closed a connection; below 4500 a client should not reconnect by itself. */
 export const CLOSE_CODE = {
-  INTERNAL_ERROR: 1011,
   UNAUTHENTICATED: 4401,
   FORBIDDEN_ORIGIN: 4403,
   TOO_MANY_CONNECTIONS: 4429,
   TOO_MANY_MESSAGES: 4430,
   SERVER_RESTART: 4500,
   SLOW_CONSUMER: 4508,
+  INTERNAL_ERROR: 4511,
 } as const;
 
 /** The shape of `data` for each type of client frame. */
