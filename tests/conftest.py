@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import django
+import hypothesis
 import pytest
 from django.db import connections
 from pytest_django.fixtures import Settings
@@ -44,6 +45,13 @@ django.setup()
 _DATABASE = connections.databases["default"]
 if _DATABASE["ENGINE"] == "django.db.backends.sqlite3":
     _DATABASE["TEST"]["NAME"] = str(_FOLDER / "test.sqlite3")
+
+
+# A slow machine is no defect, and what CI runs must be what it ran before.
+hypothesis.settings.register_profile(
+    "quantumedge", deadline=None, derandomize=bool(os.environ.get("CI"))
+)
+hypothesis.settings.load_profile("quantumedge")
 
 
 def _stop() -> None:
