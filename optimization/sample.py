@@ -1,5 +1,6 @@
 """A watched portfolio that a first visitor finds, so that the page is alive from the start."""
 
+from optimization.engine.problem import Constraints
 from optimization.errors import MarketDataUnavailableError
 from optimization.models import Portfolio
 from optimization.portfolios import WatchOrder, portfolio_watch
@@ -22,6 +23,7 @@ def watch_sample_portfolio() -> Portfolio | None:
         owner=Owner(LOCAL_OWNER),
         name=NAME,
         symbols=SYMBOLS,
+        constraints=Constraints(max_weight=0.4),
         rules=(
             PriceChangeRule(threshold=0.005),
             RiskAlertRule(measure="concentration", limit=0.6),
