@@ -216,7 +216,7 @@ def resident_kib(pid: int) -> int:
 
 async def ours(port: int, pid: int, options: argparse.Namespace) -> dict[str, float]:
     """Measure the hub, then idle memory."""
-    from streaming.publish import publish_prices
+    from streaming.fanout.publish import publish_prices
 
     async def publish(tick: int) -> None:
         point = {"price": float(tick), "timestamp": time.time(), "source": "simulated"}

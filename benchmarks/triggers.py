@@ -18,9 +18,15 @@ django.setup()
 
 import numpy as np
 
-from optimization.book import Book, Position
-from optimization.rule_book import RuleBook
-from optimization.rules import CorrelationRule, CustomRule, PriceChangeRule, RiskAlertRule, Rule
+from optimization.watching.book import Book, Position
+from optimization.watching.rule_book import RuleBook
+from optimization.watching.rules import (
+    CorrelationRule,
+    CustomRule,
+    PriceChangeRule,
+    RiskAlertRule,
+    Rule,
+)
 
 DAYS = 252
 

@@ -14,8 +14,8 @@ class OptimizationConfig(AppConfig):
 
         from marketdata.models import DataVersion  # noqa: PLC0415
         from marketdata.signals import tick_recorded  # noqa: PLC0415
-        from optimization.problems import forget_data_version  # noqa: PLC0415
-        from optimization.watching import watch_tick  # noqa: PLC0415
+        from optimization.solving.problems import forget_data_version  # noqa: PLC0415
+        from optimization.watching.watcher import watch_tick  # noqa: PLC0415
 
         post_save.connect(forget_data_version, sender=DataVersion)
         tick_recorded.connect(watch_tick)

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db import models
 
 from optimization.engine.problem import Method, Objective
-from optimization.lanes import Lane
+from optimization.queue.lanes import Lane
 
 
 class Trigger(models.TextChoices):

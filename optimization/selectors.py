@@ -4,12 +4,13 @@ from dataclasses import dataclass
 
 from django.db.models import Avg, Count, Q
 
-from optimization import admission, result_cache
 from optimization.engine.problem import Method
 from optimization.engine.registry import available_methods
-from optimization.lanes import LANES, Lane
 from optimization.models import OptimizationRequest, Status
-from optimization.result_cache import CacheStatistics
+from optimization.queue import admission
+from optimization.queue.lanes import LANES, Lane
+from optimization.solving import result_cache
+from optimization.solving.result_cache import CacheStatistics
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,6 @@ from django.db import DatabaseError, IntegrityError, transaction
 from django.utils import timezone
 from redis.exceptions import RedisError
 
-from optimization import admission, result_cache
-from optimization.admission import Claim
-from optimization.durations import Workload, estimated_wait
 from optimization.engine.problem import Method
 from optimization.errors import (
     AlreadyFinishedError,
@@ -22,13 +19,17 @@ from optimization.errors import (
     ServiceUnavailableError,
     UnknownRequestError,
 )
-from optimization.feasibility import check_request
-from optimization.lanes import LANES, Lane
 from optimization.models import OptimizationRequest, Status, Trigger
-from optimization.portfolios import portfolio_take_result
+from optimization.queue import admission
+from optimization.queue.admission import Claim
+from optimization.queue.durations import Workload, estimated_wait
+from optimization.queue.lanes import LANES, Lane
+from optimization.queue.tokens import send_token
 from optimization.signals import request_finished, request_started
+from optimization.solving import result_cache
+from optimization.solving.feasibility import check_request
 from optimization.submissions import Owner, Submission, constraints_document, new_request_id
-from optimization.tokens import send_token
+from optimization.watching.portfolios import portfolio_take_result
 
 logger = logging.getLogger(__name__)
 

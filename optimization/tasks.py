@@ -2,9 +2,10 @@
 
 from celery import shared_task
 
-from optimization import reconciliation, running
-from optimization.lanes import Lane
-from optimization.tokens import RUN_NEXT
+from optimization.queue import reconciliation
+from optimization.queue.lanes import Lane
+from optimization.queue.tokens import RUN_NEXT
+from optimization.solving import running
 
 
 @shared_task(name=RUN_NEXT)

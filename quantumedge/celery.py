@@ -19,6 +19,6 @@ app.autodiscover_tasks()
 @worker_init.connect
 def _add_worker_steps(**_kwargs: Any) -> None:
     """Only a worker needs them, and importing them needs Django's models."""
-    from optimization.worker_steps import LaneKeeper  # noqa: PLC0415
+    from optimization.queue.worker_steps import LaneKeeper  # noqa: PLC0415
 
     app.steps["consumer"].add(LaneKeeper)

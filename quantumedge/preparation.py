@@ -14,7 +14,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.utils import OperationalError
 
 from marketdata.models import Asset
-from optimization.sample import watch_sample_portfolio
+from optimization.watching.sample import watch_sample_portfolio
 from quantumedge.checks import TAG
 from quantumedge.supervisor import StartError
 

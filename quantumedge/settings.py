@@ -270,7 +270,7 @@ PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
-AUTHENTICATION_BACKENDS = ["streaming.login.ThrottledBackend"]
+AUTHENTICATION_BACKENDS = ["streaming.access.login.ThrottledBackend"]
 LOGIN_URL = "admin:login"
 
 STATIC_URL = "/static/"
@@ -292,7 +292,7 @@ REST_FRAMEWORK = {
         "streaming.rest.authentication.BearerAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["streaming.access.IsAllowed"],
+    "DEFAULT_PERMISSION_CLASSES": ["streaming.access.credentials.IsAllowed"],
     "EXCEPTION_HANDLER": "streaming.rest.errors.exception_handler",
     "UNICODE_JSON": True,
     "STRICT_JSON": True,
@@ -302,7 +302,7 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Real-time portfolio optimisation server.",
     "VERSION": "0.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
-    "SERVE_PERMISSIONS": ["streaming.access.IsAllowed"],
+    "SERVE_PERMISSIONS": ["streaming.access.credentials.IsAllowed"],
     # pydantic's schemas are those of OpenAPI 3.1, where null is a type.
     "OAS_VERSION": "3.1.1",
 }

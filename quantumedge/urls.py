@@ -3,8 +3,8 @@
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
+from streaming.monitoring.service_page import admin_service
 from streaming.pages import dashboard
-from streaming.service_page import admin_service
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", dashboard, name="dashboard"),

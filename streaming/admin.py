@@ -6,8 +6,8 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from streaming.access.tokens import token_issue, token_revoke
 from streaming.models import ApiToken
-from streaming.tokens import token_issue, token_revoke
 
 if TYPE_CHECKING:
     TokenAdminBase = admin.ModelAdmin[ApiToken]

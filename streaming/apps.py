@@ -14,7 +14,8 @@ class StreamingConfig(AppConfig):
 
         from marketdata.signals import tick_recorded  # noqa: PLC0415
         from optimization import signals  # noqa: PLC0415
-        from streaming import latest_progress, login, receivers  # noqa: PLC0415
+        from streaming import latest_progress, receivers  # noqa: PLC0415
+        from streaming.access import login  # noqa: PLC0415
 
         admin.site.login_form = login.ThrottledLoginForm
         tick_recorded.connect(receivers.tell_prices)

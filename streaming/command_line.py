@@ -10,7 +10,7 @@ from django.core.management.base import CommandError, CommandParser
 from pydantic_core import to_json
 
 from optimization.engine.problem import Method, Objective
-from optimization.local_runs import LocalRequest
+from optimization.solving.local_runs import LocalRequest
 from streaming.decoding import FrameError, decode
 from streaming.protocol import ClientMessage, OptimizationRequestData
 

@@ -16,16 +16,24 @@ from redis.exceptions import RedisError
 
 from optimization.engine.problem import Objective
 from optimization.engine.registry import available_methods
-from streaming.access import Credential
-from streaming.connection import Connection
+from streaming.access.credentials import Credential
+from streaming.access.guard import guard
+from streaming.access.handshake import (
+    AUTH_SECONDS,
+    Handshake,
+    check_allowed,
+    credential_of,
+    decode_auth,
+)
+from streaming.access.rate import TokenBucket
+from streaming.access.tokens import TokenError
 from streaming.decoding import FrameError, Message, decode
-from streaming.fanout import hub
-from streaming.guard import guard
+from streaming.fanout.connection import Connection
+from streaming.fanout.history import Place
+from streaming.fanout.hub import hub
+from streaming.fanout.outbox import Outbox
+from streaming.fanout.presence_task import presence
 from streaming.handlers import HANDLERS, Session
-from streaming.handshake import AUTH_SECONDS, Handshake, check_allowed, credential_of, decode_auth
-from streaming.history import Place
-from streaming.outbox import Outbox
-from streaming.presence_task import presence
 from streaming.protocol import (
     AuthenticatedData,
     ClientMessage,
@@ -38,8 +46,6 @@ from streaming.protocol import (
     error_frame,
     server_frame,
 )
-from streaming.rate import TokenBucket
-from streaming.tokens import TokenError
 
 logger = logging.getLogger(__name__)
 

@@ -10,9 +10,9 @@ from marketdata.quotes import FeedStatus
 from optimization.engine.frontier import FrontierPoint
 from optimization.engine.problem import Method, Progress
 from optimization.models import Kind, OptimizationRequest, Portfolio, Status, Trigger
-from optimization.portfolios import PortfolioStanding
-from optimization.results import point_document
 from optimization.services import Receipt
+from optimization.solving.results import point_document
+from optimization.watching.portfolios import PortfolioStanding
 from streaming import protocol
 from streaming.protocol import (
     ErrorCode,

@@ -4,20 +4,21 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import cast
 
-from optimization import portfolios, services
+from optimization import services
 from optimization.errors import RequestError
 from optimization.models import Portfolio
-from optimization.portfolios import PortfolioStanding
 from optimization.services import Receipt
-from streaming.connection import Connection
+from optimization.watching import portfolios
+from optimization.watching.portfolios import PortfolioStanding
 from streaming.decoding import FrameError, Message
-from streaming.delivery import Delivery
 from streaming.executor import run_blocking
-from streaming.fanout import hub
+from streaming.fanout.connection import Connection
+from streaming.fanout.delivery import Delivery
+from streaming.fanout.history import Place
+from streaming.fanout.hub import hub
+from streaming.fanout.presence_task import presence
 from streaming.frames import queued_frame, terminal_frame, watching_frame
-from streaming.history import Place
 from streaming.orders import submission_of, watch_order_of
-from streaming.presence_task import presence
 from streaming.protocol import (
     CancelData,
     ClientMessage,

@@ -2,9 +2,9 @@
 
 from optimization.engine.problem import Method
 from optimization.models import Kind
-from optimization.portfolios import WatchOrder
-from optimization.rules import PriceChangeRule
 from optimization.submissions import Owner, Submission
+from optimization.watching.portfolios import WatchOrder
+from optimization.watching.rules import PriceChangeRule
 from streaming.decoding import Message
 from streaming.protocol import FrontierRequestData, OptimizationRequestData, WatchData
 

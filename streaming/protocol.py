@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from optimization.engine.constraints import Constraints
 from optimization.engine.problem import Method, Objective
 from optimization.models import Trigger
-from optimization.rules import Rule
+from optimization.watching.rules import Rule
 
 SUBPROTOCOL = "quantumedge.v1"
 

@@ -10,7 +10,8 @@ from marketdata.quotes import Quote
 from optimization.engine.frontier import FrontierPoint
 from optimization.engine.problem import Progress
 from optimization.models import OptimizationRequest, Portfolio
-from streaming.delivery import Address
+from streaming.fanout.delivery import Address
+from streaming.fanout.publish import publish_durable, publish_ephemeral, publish_prices
 from streaming.frames import (
     point_frame,
     progress_frame,
@@ -19,7 +20,6 @@ from streaming.frames import (
     terminal_frame,
 )
 from streaming.protocol import Topic
-from streaming.publish import publish_durable, publish_ephemeral, publish_prices
 
 logger = logging.getLogger(__name__)
 

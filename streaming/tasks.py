@@ -7,7 +7,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from optimization.models import TERMINAL, OptimizationRequest
-from streaming import history
+from streaming.fanout import history
 from streaming.receivers import tell_finished
 
 logger = logging.getLogger(__name__)

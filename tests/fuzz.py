@@ -204,7 +204,7 @@ def try_csv(rng: random.Random) -> str:
 
 def try_expression(rng: random.Random) -> str:
     """Parse a rule, and ask it."""
-    from optimization.expressions import Expression, ExpressionError
+    from optimization.watching.expressions import Expression, ExpressionError
 
     text = nasty_expression(rng)
     try:

@@ -6,8 +6,8 @@ from rest_framework.authentication import BaseAuthentication, get_authorization_
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
+from streaming.access.tokens import TokenError, token_check
 from streaming.models import ApiToken
-from streaming.tokens import TokenError, token_check
 
 CHALLENGE = 'Bearer realm="QuantumEdge"'
 

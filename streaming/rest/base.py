@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from optimization.submissions import Owner
-from streaming.access import IsAllowed, origin_is_allowed
+from streaming.access.credentials import IsAllowed, origin_is_allowed
 from streaming.decoding import FrameError
 from streaming.protocol import ErrorCode
 from streaming.rest.throttling import RestThrottle

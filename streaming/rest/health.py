@@ -16,10 +16,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from marketdata.redis_client import redis_client
-from optimization import workers
-from optimization.lanes import Lane
 from optimization.models import OptimizationRequest
-from streaming.metrics import exposition
+from optimization.queue import workers
+from optimization.queue.lanes import Lane
+from streaming.monitoring.metrics import exposition
 from streaming.rest.base import RestView, document_response
 from streaming.rest.optimizations import errors
 

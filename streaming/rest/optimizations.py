@@ -11,12 +11,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
-from optimization import admission, services
-from optimization.durations import Workload, estimated_wait
+from optimization import services
 from optimization.engine.problem import Method, Objective
 from optimization.errors import IdempotencyConflictError, UnknownRequestError
-from optimization.lanes import Lane
 from optimization.models import Kind, OptimizationRequest, Status, Trigger
+from optimization.queue import admission
+from optimization.queue.durations import Workload, estimated_wait
+from optimization.queue.lanes import Lane
 from optimization.submissions import Owner, Submission
 from streaming.decoding import FrameError, Message, decode
 from streaming.frames import terminal_frame

@@ -11,9 +11,9 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
 from optimization.engine.problem import Method, Objective
-from optimization.events import MarketEvent, event_post
 from optimization.models import Portfolio
-from optimization.portfolios import (
+from optimization.watching.events import MarketEvent, event_post
+from optimization.watching.portfolios import (
     find_portfolio,
     portfolio_standing,
     portfolio_unwatch,

@@ -10,8 +10,8 @@ from rest_framework.throttling import BaseThrottle
 
 from marketdata.redis_client import redis_client, redis_key
 from optimization.submissions import Owner
-from streaming.access import request_address
-from streaming.rate import WINDOW_SECONDS
+from streaming.access.credentials import request_address
+from streaming.access.rate import WINDOW_SECONDS
 
 logger = logging.getLogger(__name__)
 

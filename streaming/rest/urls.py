@@ -3,7 +3,6 @@
 from django.urls import URLPattern, path
 from drf_spectacular.views import SpectacularAPIView
 
-from streaming.api import StatusView
 from streaming.rest.documents import AsyncApiView, api_docs
 from streaming.rest.health import LiveView, MetricsView, ReadyView
 from streaming.rest.market import PricesView, SymbolsView
@@ -14,6 +13,7 @@ from streaming.rest.optimizations import (
     OptimizationView,
 )
 from streaming.rest.portfolios import EventsView, PortfoliosView, PortfolioView
+from streaming.rest.status import StatusView
 
 urlpatterns: list[URLPattern] = [
     path("api/v1/streaming/status", StatusView.as_view(), name="streaming-status"),

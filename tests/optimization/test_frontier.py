@@ -9,10 +9,10 @@ from optimization import signals
 from optimization.engine import FrontierPoint
 from optimization.engine.problem import Objective
 from optimization.errors import InvalidRequestError
-from optimization.lanes import Lane
 from optimization.models import Kind, OptimizationRequest, Status
-from optimization.running import run_next
+from optimization.queue.lanes import Lane
 from optimization.services import request_cancel, request_submit
+from optimization.solving.running import run_next
 from optimization.submissions import Owner, Submission
 from streaming.frames import point_frame, terminal_frame
 

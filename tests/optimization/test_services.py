@@ -9,7 +9,6 @@ from django.contrib.auth.models import User
 from django.db import connection
 from pytest_django.fixtures import Settings
 
-from optimization import admission
 from optimization.engine.problem import Constraints, Method, Objective
 from optimization.errors import (
     AlreadyFinishedError,
@@ -19,8 +18,9 @@ from optimization.errors import (
     QueueFullError,
     UnknownRequestError,
 )
-from optimization.lanes import Lane
 from optimization.models import OptimizationRequest, Status, Trigger
+from optimization.queue import admission
+from optimization.queue.lanes import Lane
 from optimization.services import (
     Receipt,
     request_begin,

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from channels.testing import WebsocketCommunicator
 
-from streaming import fanout, guard, presence_task
+from streaming.access import guard
+from streaming.fanout import hub as fanout
+from streaming.fanout import presence_task
 
 Json = dict[str, Any]
 PATIENCE = 30.0

@@ -5,10 +5,10 @@ from django.test import Client
 from prometheus_client.parser import text_string_to_metric_families
 from pytest_django.fixtures import Settings
 
-from optimization import workers
-from optimization.lanes import Lane
-from optimization.running import run_next
+from optimization.queue import workers
+from optimization.queue.lanes import Lane
 from optimization.services import request_submit
+from optimization.solving.running import run_next
 from optimization.submissions import Owner, Submission
 
 pytestmark = pytest.mark.usefixtures("redis_server", "db")

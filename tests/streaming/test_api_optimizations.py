@@ -9,10 +9,10 @@ from django.test import Client
 from pytest_django.fixtures import Settings
 
 from optimization.engine.problem import Progress
-from optimization.lanes import Lane
 from optimization.models import OptimizationRequest, Status
-from optimization.running import run_next
+from optimization.queue.lanes import Lane
 from optimization.signals import request_progressed
+from optimization.solving.running import run_next
 from streaming.protocol import ErrorCode
 from streaming.rest.errors import HTTP_STATUS
 

@@ -8,8 +8,8 @@ from django.contrib.auth.models import User
 from django.test import Client
 from pytest_django.fixtures import Settings
 
-from optimization.events import MarketEvent, take_events
 from optimization.models import Portfolio
+from optimization.watching.events import MarketEvent, take_events
 
 ADDRESS = "/api/v1/portfolios/"
 

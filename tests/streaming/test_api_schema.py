@@ -25,9 +25,9 @@ from schemathesis.specs.openapi.checks import (
 from marketdata.models import DataVersion, Source
 from marketdata.quotes import Quote, record_quotes
 from marketdata.redis_client import redis_key
-from optimization.lanes import Lane
-from optimization.running import run_next
+from optimization.queue.lanes import Lane
 from optimization.services import request_submit
+from optimization.solving.running import run_next
 from optimization.submissions import Owner, Submission
 
 CHECKS = [

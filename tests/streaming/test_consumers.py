@@ -12,9 +12,9 @@ from django.test import Client as Browser
 from pytest_django.fixtures import Settings
 from redis import Redis
 
-from optimization.lanes import Lane
 from optimization.models import OptimizationRequest
-from optimization.running import run_next
+from optimization.queue.lanes import Lane
+from optimization.solving.running import run_next
 from tests.streaming.conftest import Client, communicator
 
 pytestmark = [

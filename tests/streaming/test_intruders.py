@@ -12,16 +12,16 @@ from django.contrib.auth.models import User
 from django.test import Client
 from pytest_django.fixtures import Settings
 
-from optimization.expressions import Expression, ExpressionError
 from optimization.models import OptimizationRequest, Portfolio, Status
-from streaming import history
-from streaming.access import Credential
-from streaming.delivery import Address
+from optimization.watching.expressions import Expression, ExpressionError
+from streaming.access.credentials import Credential
+from streaming.access.quota import Quota
+from streaming.access.tokens import TokenOrder, token_create
+from streaming.fanout import history
+from streaming.fanout.delivery import Address
+from streaming.fanout.publish import publish_durable, publish_ephemeral
 from streaming.models import Scope
 from streaming.protocol import CloseCode, ServerMessage, Topic, UnwatchedData, server_frame
-from streaming.publish import publish_durable, publish_ephemeral
-from streaming.quota import Quota
-from streaming.tokens import TokenOrder, token_create
 from tests.streaming.wire_client import ORIGIN, WireClient, connecting, wire
 
 pytestmark = pytest.mark.usefixtures("redis_server", "market", "transactional_db", "running")

@@ -8,9 +8,9 @@ from typing import Any
 from channels.testing import WebsocketCommunicator
 
 from quantumedge.asgi import application
-from streaming.fanout import _hubs, hub
-from streaming.guard import _guards, guard
-from streaming.presence_task import _keepers, presence
+from streaming.access.guard import _guards, guard
+from streaming.fanout.hub import _hubs, hub
+from streaming.fanout.presence_task import _keepers, presence
 
 Frame = dict[str, Any]
 HOST = b"desk.example"

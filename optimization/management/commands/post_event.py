@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from redis.exceptions import RedisError
 
-from optimization.events import MarketEvent, event_post
+from optimization.watching.events import MarketEvent, event_post
 
 
 class Command(BaseCommand):

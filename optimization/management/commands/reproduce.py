@@ -8,8 +8,8 @@ from rich.table import Table
 
 from optimization.command_line import console, refusal
 from optimization.errors import RequestError
-from optimization.local_runs import run_locally
 from optimization.models import Kind, OptimizationRequest, Status
+from optimization.solving.local_runs import run_locally
 
 TOLERANCE = 1e-9
 """Largest difference of any weight that counts as the same."""

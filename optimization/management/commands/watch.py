@@ -13,14 +13,14 @@ from rich.table import Table
 from optimization.engine.problem import Method, Objective
 from optimization.errors import RequestError
 from optimization.models import Portfolio
-from optimization.portfolios import (
+from optimization.submissions import LOCAL_OWNER, Owner
+from optimization.watching.portfolios import (
     WatchOrder,
     portfolio_standing,
     portfolio_unwatch,
     portfolio_watch,
 )
-from optimization.rules import RULES, PriceChangeRule, Rule
-from optimization.submissions import LOCAL_OWNER, Owner
+from optimization.watching.rules import RULES, PriceChangeRule, Rule
 
 
 class Command(BaseCommand):

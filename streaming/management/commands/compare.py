@@ -13,8 +13,8 @@ from optimization.command_line import console
 from optimization.engine.problem import Method
 from optimization.engine.registry import available_methods
 from optimization.errors import RequestError
-from optimization.local_runs import LocalRequest, run_locally
 from optimization.presentation import NO_VALUE, percent, seconds
+from optimization.solving.local_runs import LocalRequest, run_locally
 from streaming.command_line import add_problem_arguments, stated_problem
 
 Outcome = dict[str, Any]

@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.table import Table
 
 from optimization.command_line import console
-from streaming.diagnosis import Finding, Verdict, diagnose
+from streaming.monitoring.diagnosis import Finding, Verdict, diagnose
 
 _SIGNS = {
     Verdict.OK: "[green]ok[/green]",

@@ -10,7 +10,6 @@ from optimization.command_line import console, refusal, result_table
 from optimization.engine.problem import Method
 from optimization.engine.problem import Progress as Report
 from optimization.errors import RequestError
-from optimization.local_runs import LocalRun, run_locally
 from optimization.presentation import (
     Row,
     explanation,
@@ -19,6 +18,7 @@ from optimization.presentation import (
     seconds,
     weight_rows,
 )
+from optimization.solving.local_runs import LocalRun, run_locally
 from streaming.command_line import add_problem_arguments, stated_problem
 
 

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from optimization.command_line import console, result_table
 from optimization.presentation import NO_VALUE, Row, percent, seconds
-from streaming.figures import ServiceFigures, service_figures
+from streaming.monitoring.figures import ServiceFigures, service_figures
 
 
 class Command(BaseCommand):

@@ -11,8 +11,8 @@ from rich.table import Table
 
 from optimization.command_line import console
 from optimization.presentation import NO_VALUE
+from streaming.access.tokens import TokenError, TokenOrder, token_create, token_revoke
 from streaming.models import ApiToken, Scope
-from streaming.tokens import TokenError, TokenOrder, token_create, token_revoke
 
 
 class Command(BaseCommand):

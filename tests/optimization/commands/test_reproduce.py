@@ -13,10 +13,10 @@ from pytest_django.fixtures import Settings
 from marketdata.services import append_bars
 from optimization.engine.problem import Method
 from optimization.engine.registry import available_methods
-from optimization.lanes import LANES
 from optimization.models import OptimizationRequest, Status
-from optimization.running import run_next
+from optimization.queue.lanes import LANES
 from optimization.services import request_submit
+from optimization.solving.running import run_next
 from optimization.submissions import Owner, Submission
 
 pytestmark = pytest.mark.usefixtures("redis_server", "market")

@@ -11,8 +11,8 @@ from pytest_django.fixtures import Settings
 
 from marketdata.models import Source
 from marketdata.quotes import Quote, record_quotes
-from optimization import workers
-from optimization.lanes import Lane
+from optimization.queue import workers
+from optimization.queue.lanes import Lane
 
 pytestmark = pytest.mark.usefixtures("redis_server", "db")
 

@@ -11,9 +11,9 @@ from redis import Redis
 
 from marketdata.models import DataVersion, Source
 from marketdata.quotes import Quote, record_quotes
-from optimization.lanes import Lane
-from optimization.running import run_next
+from optimization.queue.lanes import Lane
 from optimization.services import request_submit
+from optimization.solving.running import run_next
 from optimization.submissions import Owner, Submission
 
 

@@ -1,0 +1,119 @@
+"""Watched portfolios in Django's admin: to look at, to pause one by one, to watch again."""
+
+from typing import TYPE_CHECKING
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+from optimization.admin.tables import document_table, rows_table
+from optimization.models import Portfolio
+from optimization.presentation import Row, percent, some_symbols
+from optimization.watching.portfolios import announce_change
+
+if TYPE_CHECKING:
+    PortfolioAdminBase = admin.ModelAdmin[Portfolio]
+else:
+    PortfolioAdminBase = admin.ModelAdmin
+
+
+@admin.register(Portfolio)
+class PortfolioAdmin(PortfolioAdminBase):
+    """Every portfolio that is or was watched; owners change theirs over the wire."""
+
+    list_display = (
+        "portfolio_id",
+        "name",
+        "owner",
+        "listed_symbols",
+        "method",
+        "objective",
+        "rule_kinds",
+        "active",
+        "optimized_at",
+    )
+    list_filter = ("active", "method", "objective", "follows")
+    search_fields = ("portfolio_id", "name", "owner", "symbols")
+    show_full_result_count = False
+    actions = ("stop_watching", "watch_again")
+    fields = readonly_fields = (
+        *("portfolio_id", "name", "owner", "active", "follows", "method", "objective"),
+        *("holdings", "triggers", "asked_constraints", "asked_parameters"),
+        *("created_at", "optimized_at", "base_data_version"),
+    )
+
+    class Media:
+        css = {"all": ("optimization/admin.css",)}  # noqa: RUF012 - Django reads it so
+
+    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002
+        """Portfolios come through the wire, the REST API and ``manage.py watch``."""
+        return False
+
+    def has_change_permission(
+        self,
+        request: HttpRequest,  # noqa: ARG002
+        obj: Portfolio | None = None,  # noqa: ARG002
+    ) -> bool:
+        """What is held is for its owner to say."""
+        return False
+
+    def has_delete_permission(
+        self,
+        request: HttpRequest,  # noqa: ARG002
+        obj: Portfolio | None = None,  # noqa: ARG002
+    ) -> bool:
+        """Its requests name it."""
+        return False
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        """Who may change requests may stop what makes them."""
+        return request.user.has_perm("optimization.change_optimizationrequest")
+
+    @admin.action(description="Stop watching selected portfolios", permissions=["operate"])
+    def stop_watching(self, request: HttpRequest, queryset: QuerySet[Portfolio]) -> None:
+        """Let their rules rest."""
+        self._set(request, queryset, active=False)
+
+    @admin.action(description="Watch selected portfolios again", permissions=["operate"])
+    def watch_again(self, request: HttpRequest, queryset: QuerySet[Portfolio]) -> None:
+        """Let their rules work."""
+        self._set(request, queryset, active=True)
+
+    def _set(self, request: HttpRequest, queryset: QuerySet[Portfolio], *, active: bool) -> None:
+        changed = queryset.filter(active=not active).update(active=active)
+        announce_change()
+        verb = "watched again" if active else "no longer watched"
+        self.message_user(request, f"{changed} portfolios are {verb}.", messages.SUCCESS)
+
+    @admin.display(description="symbols")
+    def listed_symbols(self, row: Portfolio) -> str:
+        """The first few symbols."""
+        return some_symbols(row.symbols)
+
+    @admin.display(description="rules")
+    def rule_kinds(self, row: Portfolio) -> str:
+        """Kinds of its rules."""
+        return ", ".join(rule["kind"] for rule in row.rules)
+
+    @admin.display(description="holdings")
+    def holdings(self, row: Portfolio) -> SafeString:
+        """Shares and target weights."""
+        figures = zip(row.symbols, row.shares, row.target_weights, strict=True)
+        rows = [Row(s, f"{shares:,.4f} shares, target {percent(w)}") for s, shares, w in figures]
+        return rows_table(rows, "Symbol", "Holding")
+
+    @admin.display(description="rules")
+    def triggers(self, row: Portfolio) -> SafeString:
+        """What makes it be optimised again."""
+        return document_table({str(n): rule for n, rule in enumerate(row.rules, start=1)})
+
+    @admin.display(description="constraints")
+    def asked_constraints(self, row: Portfolio) -> SafeString:
+        """As its owner gave them."""
+        return document_table(row.constraints)
+
+    @admin.display(description="parameters")
+    def asked_parameters(self, row: Portfolio) -> SafeString:
+        """As its owner gave them."""
+        return document_table(row.parameters)

@@ -1,0 +1,81 @@
+"""How long requests take, measured, so that ``estimated_wait`` is an estimate and not a guess."""
+
+from dataclasses import dataclass
+from math import log2
+from typing import Any
+
+from marketdata.redis_client import redis_client, redis_key
+from optimization.engine.problem import Method
+from optimization.freshness import Briefly
+from optimization.queue import workers
+from optimization.queue.lanes import LANES, Lane
+
+_SMOOTHING = 0.2
+"""Weight of the newest duration in the moving average."""
+
+_FIRST_GUESS = {Lane.CONVEX: 0.05, Lane.HEURISTIC: 0.5, Lane.QUANTUM: 1.0}
+"""Seconds assumed for a lane until its first request is measured."""
+
+_RECORD = """
+local old = redis.call('HGET', KEYS[1], ARGV[1])
+local new = tonumber(ARGV[2])
+if old then new = tonumber(old) + tonumber(ARGV[3]) * (new - tonumber(old)) end
+redis.call('HSET', KEYS[1], ARGV[1], tostring(new))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """What decides how long a request takes.
+
+    Attributes:
+        method: Its method.
+        assets: Its number of symbols.
+    """
+
+    method: Method
+    assets: int
+
+    @property
+    def field(self) -> str:
+        """Hash field of the average: methods by sizes that double."""
+        return f"{self.method}:{int(log2(self.assets))}"
+
+
+def record_duration(workload: Workload, seconds: float) -> None:
+    """Fold one measured duration into the moving averages of its size and of its lane."""
+    key = redis_key("durations")
+    script = redis_client().register_script(_RECORD)
+    with redis_client().pipeline(transaction=False) as pipe:
+        for field in (workload.field, LANES[workload.method].value):
+            script(keys=[key], args=[field, seconds, _SMOOTHING], client=pipe)
+        pipe.execute()
+
+
+@dataclass(frozen=True, slots=True)
+class _Pace:
+    """How fast each lane works: mean durations by field, and processes that serve it."""
+
+    durations: dict[str, float]
+    processes: dict[Lane, int]
+
+
+def _measure() -> _Pace:
+    table: Any = redis_client().hgetall(redis_key("durations"))
+    return _Pace(
+        durations={field.decode(): float(seconds) for field, seconds in table.items()},
+        processes={lane: workers.live_processes(lane) for lane in Lane},
+    )
+
+
+pace = Briefly(_measure, seconds=1.0)
+"""A wait is an estimate: one that is a second old is as good."""
+
+
+def estimated_wait(workload: Workload, position: int) -> float:
+    """Seconds until a request at ``position`` ends: those before it and itself."""
+    lane, now = LANES[workload.method], pace.get()
+    before = now.durations.get(lane.value, _FIRST_GUESS[lane])
+    itself = now.durations.get(workload.field, before)
+    processes = max(1, now.processes[lane])
+    return round((position - 1) * before / processes + itself, 3)

@@ -1,0 +1,39 @@
+"""Brings queue and rows together again after whatever crashed between them."""
+
+from datetime import timedelta
+
+from django.utils import timezone
+
+from optimization.models import OptimizationRequest
+from optimization.queue import admission
+from optimization.queue.lanes import Lane
+from optimization.queue.tokens import send_token
+from optimization.services import ACTIVE, request_readmit
+
+GRACE = timedelta(seconds=2)
+"""A request younger than this may still be on its way into the queue."""
+
+
+def reconcile() -> int:
+    """Queue again what only the rows still know, and return how many that were."""
+    before = timezone.now() - GRACE
+    active = OptimizationRequest.objects.filter(status__in=ACTIVE, created_at__lt=before)
+    rows = {request.request_id: request for request in active.order_by("id")}
+    lost = rows.keys() - admission.known(rows)
+    return sum(request_readmit(rows[request_id]) for request_id in rows if request_id in lost)
+
+
+class Sweeper:
+    """Sends tokens for requests that nobody serves, once they were seen so twice in a row."""
+
+    def __init__(self, lanes: list[Lane]) -> None:
+        self._unserved = dict.fromkeys(lanes, False)
+
+    def sweep(self) -> None:
+        """Look at each lane once."""
+        for lane, was_unserved in self._unserved.items():
+            load = admission.lane_load(lane)
+            if load.is_unserved and was_unserved:
+                for _ in range(load.waiting + load.lost):
+                    send_token(lane)
+            self._unserved[lane] = load.is_unserved and not was_unserved

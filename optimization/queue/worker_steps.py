@@ -1,0 +1,71 @@
+"""What a Celery worker's parent does besides: preloads solvers, says that it lives, sweeps."""
+
+import logging
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+from celery import bootsteps
+from celery.signals import celeryd_after_setup
+from redis.exceptions import RedisError
+
+from optimization.engine import Problem, available_methods, solve
+from optimization.queue import workers
+from optimization.queue.lanes import LANES, Lane
+from optimization.queue.reconciliation import Sweeper
+
+logger = logging.getLogger(__name__)
+
+
+def served_lanes(queue_names: Any) -> list[Lane]:
+    """The lanes among a worker's queues."""
+    return [lane for lane in Lane if lane.value in queue_names]
+
+
+def preload_solvers(lanes: list[Lane]) -> None:
+    """Import and try out the solvers of these lanes before the pool forks.
+
+    Every child shares their memory, and no client waits for what a library loads at first use.
+    """
+    returns = np.random.default_rng(0).normal(0.001, 0.01, (60, 3))
+    problem = Problem(returns=returns, symbols=("A", "B", "C"))
+    for method in available_methods():
+        if LANES[method] in lanes:
+            solve(problem, method=method, rng=np.random.default_rng(0))
+
+
+@celeryd_after_setup.connect
+def _preload(instance: Any, **_kwargs: Any) -> None:
+    """Runs after the queues are chosen and before the pool forks."""
+    import_module("optimization.solving.running")
+    preload_solvers(served_lanes(instance.app.amqp.queues.consume_from))
+
+
+class LaneKeeper(bootsteps.StartStopStep):
+    """Announces the worker and sweeps its lanes once a second, from the parent's own loop."""
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def start(self, consumer: Any) -> None:
+        """Begin when the worker is connected to its broker."""
+        self.lanes = served_lanes(consumer.app.amqp.queues.consume_from)
+        self.processes = consumer.pool.num_processes
+        self.worker = consumer.hostname
+        self.sweeper = Sweeper(self.lanes)
+        self._beat()
+        self.timer = consumer.timer.call_repeatedly(workers.BEAT_SECONDS, self._beat)
+
+    def stop(self, consumer: Any) -> None:  # noqa: ARG002
+        """Take the worker off the lists."""
+        self.timer.cancel()
+        try:
+            workers.retire(self.worker, self.lanes, self.processes)
+        except RedisError as error:
+            logger.warning("not retired: %s", error)
+
+    def _beat(self) -> None:
+        try:
+            workers.announce(self.worker, self.lanes, self.processes)
+            self.sweeper.sweep()
+        except RedisError as error:
+            logger.warning("Redis cannot be reached: %s", error)

@@ -1,0 +1,133 @@
+"""What a worker does with a claimed request: load its window, solve, record, give it up."""
+
+import logging
+from typing import Any
+
+import numpy as np
+from django.conf import settings
+from django.utils import timezone
+
+from optimization.engine import FrontierPoint, Method, Progress, efficient_frontier, solve
+from optimization.engine.errors import EngineError, SolveCancelledError
+from optimization.errors import RequestError
+from optimization.models import Kind, OptimizationRequest
+from optimization.parameters import DataParameters
+from optimization.queue import admission
+from optimization.queue.admission import LeaseState
+from optimization.queue.durations import Workload, record_duration
+from optimization.queue.lanes import Lane
+from optimization.queue.lease import Lease, keeper
+from optimization.services import request_begin, request_fail, request_succeed
+from optimization.signals import request_point_found, request_progressed
+from optimization.solving import result_cache
+from optimization.solving.problems import MarketProblem, build_problem
+from optimization.solving.results import frontier_document, result_document
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_POINTS = 20
+"""Points of a frontier that names no number."""
+
+MAX_ATTEMPTS = 3
+"""Workers that may die on a request before it is given up."""
+
+
+def run_next(lane: Lane) -> OptimizationRequest | None:
+    """Run the next request of a lane to its end; None when none waits."""
+    claim = admission.claim(lane)
+    if claim is None:
+        return None
+    request = request_begin(claim)
+    if request is not None:
+        with keeper.hold(claim) as lease:
+            _run(request, lease)
+    admission.finish(claim)
+    return request
+
+
+def _run(request: OptimizationRequest, lease: Lease) -> None:
+    exhausted = _exhausted(request)
+    if exhausted is not None:
+        request_fail(request, exhausted)
+        return
+    try:
+        result = _solve(request, lease)
+    except SolveCancelledError:
+        logger.info("%s: solver stopped, lease %s", request.request_id, lease.state)
+    except (EngineError, RequestError) as error:
+        request_fail(request, error_document(error.code, error.message, error.fields))
+    except (ArithmeticError, ValueError, np.linalg.LinAlgError) as error:
+        logger.exception("%s: the solver failed", request.request_id)
+        message = f"the solver failed: {error}"
+        request_fail(request, error_document("solver_failure", message))
+    else:
+        if request_succeed(request, result):
+            _remember(request, result)
+
+
+def _solve(request: OptimizationRequest, lease: Lease) -> dict[str, Any]:
+    market = build_problem(request)
+    if request.kind == Kind.FRONTIER:
+        return _trace_frontier(request, market, lease)
+    seed = DataParameters.of(request.parameters).seed
+
+    def report(progress: Progress) -> None:
+        if lease.state is not LeaseState.HELD:
+            raise SolveCancelledError(f"the lease is {lease.state}")
+        request_progressed.send(sender=OptimizationRequest, request=request, progress=progress)
+
+    solution = solve(
+        market.problem,
+        method=Method(request.method),
+        rng=np.random.default_rng(seed),
+        parameters=request.parameters,
+        on_progress=report,
+    )
+    return result_document(request, market, solution)
+
+
+def _trace_frontier(
+    request: OptimizationRequest, market: MarketProblem, lease: Lease
+) -> dict[str, Any]:
+    """Trace the frontier from end to end and tell every point as it is found."""
+
+    def tell(point: FrontierPoint) -> None:
+        if lease.state is not LeaseState.HELD:
+            raise SolveCancelledError(f"the lease is {lease.state}")
+        request_point_found.send(sender=OptimizationRequest, request=request, point=point)
+
+    points = efficient_frontier(
+        market.problem,
+        int(request.parameters.get("points", DEFAULT_POINTS)),
+        on_point=tell,
+        parameters=request.parameters,
+    )
+    return frontier_document(request, market, points)
+
+
+def _remember(request: OptimizationRequest, result: dict[str, Any]) -> None:
+    result_cache.store(request, request.data_version, result)
+    workload = Workload(Method(request.method), len(request.symbols))
+    record_duration(workload, request.optimization_time or 0.0)
+
+
+def _exhausted(request: OptimizationRequest) -> dict[str, Any] | None:
+    """The error of a request that cost too many workers or too much time, if it did."""
+    if request.attempt == 1 or request.started_at is None:
+        return None
+    limit = settings.HARD_TIME_LIMITS[request.lane]
+    elapsed = (timezone.now() - request.started_at).total_seconds()
+    if elapsed >= limit:
+        message = (
+            f"stopped after {elapsed:.0f} s, the limit of the {request.lane} lane is {limit} s"
+        )
+        return error_document("time_limit", message)
+    if request.attempt > MAX_ATTEMPTS:
+        message = f"{MAX_ATTEMPTS} workers died on it"
+        return error_document("worker_lost", message)
+    return None
+
+
+def error_document(code: str, message: str, fields: tuple[str, ...] = ()) -> dict[str, Any]:
+    """What the row of a failed request holds."""
+    return {"code": code, "detail": message, "fields": list(fields)}

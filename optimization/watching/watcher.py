@@ -1,0 +1,238 @@
+"""Decides at every tick which watched portfolios are optimised again; runs beside the feed."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+import numpy as np
+from django.conf import settings
+from django.db import DatabaseError, close_old_connections, connection
+from redis.exceptions import RedisError
+
+from marketdata.errors import MarketDataError
+from marketdata.quotes import Quote
+from marketdata.selectors import current_data_version
+from optimization.engine.problem import FloatArray, Method, Objective
+from optimization.errors import QueueFullError, RequestError
+from optimization.models import TERMINAL, OptimizationRequest, Portfolio
+from optimization.services import request_submit
+from optimization.signals import risk_breached
+from optimization.submissions import Owner, Submission, constraints_from_document
+from optimization.watching import events, portfolios
+from optimization.watching.book import Book
+from optimization.watching.pausing import triggers_paused
+from optimization.watching.rule_book import Fired, RuleBook
+from optimization.watching.rules import (
+    RULES,
+    TRIGGERS,
+    NewsRule,
+    RiskAlertRule,
+    Rule,
+    TimeBasedRule,
+)
+from optimization.watching.schedule import next_due
+
+logger = logging.getLogger(__name__)
+
+WATCHER_CLIENT = "watcher"
+"""Client id of requests that no connection asked for."""
+
+
+@dataclass(slots=True)
+class _Watched:
+    """What the watcher remembers of one portfolio between ticks."""
+
+    portfolio: Portfolio
+    rules: list[Rule]
+    last_run: float
+    pending: Fired | None = None
+    request_id: str | None = None
+
+
+class Watcher:
+    """Takes ticks in and submits requests for the portfolios whose rules fire.
+
+    A portfolio runs at most once in ``OPTIMIZATION_INTERVAL`` seconds and never twice at a time;
+    what fires in between is merged into one run.
+
+    Args:
+        clock: Epoch seconds; a test passes its own.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._state: tuple[int, str] | None = None
+        self._watched: list[_Watched] = []
+        self._book: Book | None = None
+        self._universe: dict[str, int] = {}
+        self._prices: FloatArray = np.array([])
+        self._rules = RuleBook([])
+        self._timed: list[tuple[int, TimeBasedRule]] = []
+        self._waiting: set[int] = set()
+        self._running: set[int] = set()
+
+    def on_tick(self, quotes: Mapping[str, Quote]) -> None:
+        """Take newest quotes in and act on them; errors of a backend wait for the next tick."""
+        # A tick that is recorded inside a transaction must not end that transaction.
+        if not connection.in_atomic_block:
+            close_old_connections()
+        try:
+            self._refresh()
+            if self._book is None:
+                return
+            for symbol in quotes.keys() & self._universe.keys():
+                self._prices[self._universe[symbol]] = quotes[symbol].price
+            self._settle()
+            self._act(self._evaluate())
+        except (RedisError, DatabaseError, MarketDataError) as error:
+            logger.warning("this tick is not acted on: %s", error)
+
+    def _refresh(self) -> None:
+        """Build the book anew when portfolios or their data have changed."""
+        state = (portfolios.portfolios_version(), current_data_version())
+        if state == self._state:
+            return
+        known = {watched.portfolio.portfolio_id: watched for watched in self._watched}
+        fired = {
+            (self._watched[row].portfolio.portfolio_id, rule)
+            for row, rule in self._rules.disarmed()
+        }
+        prices = {symbol: self._prices[i] for symbol, i in self._universe.items()}
+        active = list(Portfolio.objects.filter(active=True).order_by("id"))
+        self._watched = [_merge(known.get(p.portfolio_id), p) for p in active]
+        symbols = sorted({symbol for p in active for symbol in p.symbols})
+        self._universe = {symbol: i for i, symbol in enumerate(symbols)}
+        self._prices = np.array([prices.get(symbol, np.nan) for symbol in symbols])
+        positions = [portfolios.position_of(portfolio) for portfolio in active]
+        self._book = Book(positions, symbols) if positions else None
+        self._rules = RuleBook([watched.rules for watched in self._watched])
+        rows = {portfolio.portfolio_id: row for row, portfolio in enumerate(active)}
+        self._rules.disarm({(rows[name], rule) for name, rule in fired if name in rows})
+        self._timed = [
+            (row, rule)
+            for row, watched in enumerate(self._watched)
+            for rule in watched.rules
+            if isinstance(rule, TimeBasedRule)
+        ]
+        self._waiting = {row for row, w in enumerate(self._watched) if w.pending is not None}
+        self._running = {row for row, w in enumerate(self._watched) if w.request_id is not None}
+        self._state = state
+
+    def _settle(self) -> None:
+        """Take over the results of requests that have ended."""
+        if not self._running or self._book is None:
+            return
+        running = {str(self._watched[row].request_id): row for row in self._running}
+        ended = OptimizationRequest.objects.filter(request_id__in=running, status__in=TERMINAL)
+        for request_id in ended.values_list("request_id", flat=True):
+            row = running[request_id]
+            watched = self._watched[row]
+            watched.request_id = None
+            self._running.discard(row)
+            watched.portfolio.refresh_from_db()
+            self._book.replace(row, portfolios.position_of(watched.portfolio))
+
+    def _evaluate(self) -> list[Fired]:
+        if self._book is None:
+            return []
+        with np.errstate(invalid="ignore", divide="ignore"):
+            fired = self._rules.fired(self._book.quantities(self._prices))
+        now = self._clock()
+        fired += self._due(now)
+        fired += self._news()
+        return fired
+
+    def _due(self, now: float) -> Iterator[Fired]:
+        for row, rule in self._timed:
+            if now >= next_due(rule, self._watched[row].last_run):
+                at = datetime.fromtimestamp(now, UTC).isoformat()
+                yield Fired(row, rule, {"due_at": at})
+
+    def _news(self) -> Iterator[Fired]:
+        for event in events.take_events():
+            for row, watched in enumerate(self._watched):
+                named = set(event.symbols) & set(watched.portfolio.symbols)
+                for rule in watched.rules:
+                    if isinstance(rule, NewsRule) and (named or not event.symbols):
+                        yield Fired(row, rule, {"headline": event.headline})
+
+    def _act(self, fired: list[Fired]) -> None:
+        """Alert at once; optimise as soon as the portfolio's interval allows."""
+        for one in fired:
+            watched = self._watched[one.row]
+            if isinstance(one.rule, RiskAlertRule):
+                risk_breached.send(sender=Portfolio, portfolio=watched.portfolio, breach=one.detail)
+            if watched.pending is None:
+                watched.pending = one
+                self._waiting.add(one.row)
+        now, ready = self._clock(), sorted(self._waiting - self._running)
+        if ready and triggers_paused():
+            return
+        for row in ready:
+            if now - self._watched[row].last_run >= settings.OPTIMIZATION_INTERVAL:
+                self._submit(row, now)
+
+    def _submit(self, row: int, now: float) -> None:
+        """Ask for one optimisation; when the queue is full, again at the next tick."""
+        watched = self._watched[row]
+        assert watched.pending is not None  # noqa: S101 - only rows that wait come here
+        try:
+            receipt = request_submit(_submission(watched.portfolio, watched.pending))
+        except QueueFullError:
+            return
+        except RequestError as error:
+            logger.warning("%s: %s", watched.portfolio, error.message)
+        else:
+            watched.request_id = receipt.request.request_id
+            self._running.add(row)
+        watched.pending, watched.last_run = None, now
+        self._waiting.discard(row)
+
+
+def _merge(known: _Watched | None, portfolio: Portfolio) -> _Watched:
+    """What is remembered of a portfolio, with its newest row and rules."""
+    rules = RULES.validate_python(portfolio.rules)
+    if known is not None:
+        return _Watched(portfolio, rules, known.last_run, known.pending, known.request_id)
+    last = portfolio.optimized_at or portfolio.created_at
+    optimized = portfolio.optimized_at
+    never = last.timestamp() - settings.OPTIMIZATION_INTERVAL
+    return _Watched(portfolio, rules, optimized.timestamp() if optimized else never)
+
+
+def _submission(portfolio: Portfolio, fired: Fired) -> Submission:
+    """The request that a fired rule asks for, on live prices where prices fired it."""
+    parameters = dict(portfolio.parameters)
+    if fired.rule.kind in {"price_change", "risk_alert"}:
+        parameters.setdefault("include_live", True)
+    return Submission(
+        owner=Owner(portfolio.owner, portfolio.user_id),
+        client_id=WATCHER_CLIENT,
+        symbols=tuple(portfolio.symbols),
+        objective=Objective(portfolio.objective),
+        constraints=constraints_from_document(portfolio.constraints),
+        method=Method(portfolio.method),
+        trigger=TRIGGERS[fired.rule.kind],
+        parameters=parameters,
+        metadata={
+            "portfolio_id": portfolio.portfolio_id,
+            "portfolio_name": portfolio.name,
+            "rule": RULES.dump_python([fired.rule], mode="json", exclude_none=True)[0],
+            "because": fired.detail,
+        },
+        portfolio_id=portfolio.portfolio_id,
+    )
+
+
+@cache
+def _watcher() -> Watcher:
+    return Watcher()
+
+
+def watch_tick(quotes: Mapping[str, Quote], **_kwargs: Any) -> None:
+    """Receiver of ``tick_recorded``: acts in whichever process records ticks, which is the feed."""
+    _watcher().on_tick(quotes)

@@ -1,0 +1,98 @@
+"""The REST API of the streaming layer."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from django.conf import settings
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from optimization import selectors
+from optimization.submissions import Owner
+from streaming.fanout.presence import Presence, present
+from streaming.rest.optimizations import errors
+from streaming.rest.throttling import RestThrottle
+
+
+class ConnectionsSerializer(serializers.Serializer[Any]):
+    """Connections over all web processes."""
+
+    total_connections = serializers.IntegerField()
+    total_subscriptions = serializers.IntegerField()
+    topics = serializers.ListField(child=serializers.CharField())
+    clients = serializers.ListField(child=serializers.CharField())
+
+
+class CacheStatisticsSerializer(serializers.Serializer[Any]):
+    """The result cache."""
+
+    total_entries = serializers.IntegerField()
+    total_accesses = serializers.IntegerField()
+    hits = serializers.IntegerField()
+    ttl_seconds = serializers.IntegerField()
+
+
+class OptimizersSerializer(serializers.Serializer[Any]):
+    """Methods that this server can run."""
+
+    classical = serializers.ListField(child=serializers.CharField())
+    quantum = serializers.ListField(child=serializers.CharField())
+
+
+class OptimizationServiceSerializer(serializers.Serializer[Any]):
+    """The optimisation service over all processes."""
+
+    total_requests = serializers.IntegerField()
+    successful_optimizations = serializers.IntegerField()
+    failed_optimizations = serializers.IntegerField()
+    cache_hits = serializers.IntegerField()
+    average_optimization_time = serializers.FloatField()
+    queue_size = serializers.IntegerField()
+    active_optimizations = serializers.IntegerField()
+    queues = serializers.DictField(child=serializers.IntegerField())
+    cache_stats = CacheStatisticsSerializer(source="cache")
+    optimizers = OptimizersSerializer()
+
+
+class ServiceStatusSerializer(serializers.Serializer[Any]):
+    """The whole service."""
+
+    success = serializers.BooleanField()
+    timestamp = serializers.CharField()
+    websocket_connections = ConnectionsSerializer()
+    optimization_service = OptimizationServiceSerializer()
+
+
+class StatusView(APIView):
+    """Real-time figures of the service."""
+
+    throttle_classes = (RestThrottle,)
+
+    @extend_schema(responses={200: ServiceStatusSerializer, **errors()})
+    def get(self, request: Request) -> Response:
+        """Report connections, queue, cache and totals, true over all processes."""
+        statistics = selectors.service_statistics()
+        service = {field: getattr(statistics, field) for field in statistics.__dataclass_fields__}
+        service["optimizers"] = selectors.methods_by_kind()
+        document = {
+            "success": True,
+            "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+            "websocket_connections": _connections(present(), request),
+            "optimization_service": service,
+        }
+        return Response(ServiceStatusSerializer(document).data)
+
+
+def _connections(presence: Presence, request: Request) -> dict[str, Any]:
+    """All figures, but the ids of the caller's own clients only, unless it is staff."""
+    owner = Owner.of(request.user).key
+    sees_all = settings.LOCAL_MODE or bool(getattr(request.user, "is_staff", False))
+    return {
+        "total_connections": len(presence.topics),
+        "total_subscriptions": sum(map(len, presence.topics.values())),
+        "topics": sorted({topic for topics in presence.topics.values() for topic in topics}),
+        "clients": sorted(c for c, o in presence.owners.items() if sees_all or o == owner),
+    }
