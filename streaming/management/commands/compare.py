@@ -39,7 +39,12 @@ class Command(BaseCommand):
             choices=[method.value for method in Method],
             help="only these (default: every available one)",
         )
-        parser.add_argument("--plot", type=Path, metavar="FILE.png", help="draw the weights")
+        parser.add_argument(
+            "--plot",
+            type=Path,
+            metavar="FILE.png",
+            help="draw the weights (needs matplotlib: pip install -r requirements-extra.in)",
+        )
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Solve by one method after the other and print."""
@@ -130,7 +135,9 @@ def _plotter() -> Any:
     try:
         figure = import_module("matplotlib.figure")
     except ImportError as error:
-        raise CommandError("--plot needs matplotlib; run: pip install matplotlib") from error
+        raise CommandError(
+            "--plot needs matplotlib; run: pip install -r requirements-extra.in"
+        ) from error
     return figure.Figure
 
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,14 @@ def test_without_any_result_it_fails() -> None:
 
 
 def test_the_plot_is_a_picture(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
     path = tmp_path / "weights.png"
     _compare(*FEW, "--plot", str(path))
     assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_without_matplotlib_it_says_what_to_install_before_it_solves(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(CommandError, match=r"pip install -r requirements-extra\.in"):
+        _compare(*FEW, "--plot", str(tmp_path / "weights.png"))
