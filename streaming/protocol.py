@@ -132,7 +132,7 @@ class OptimizationParameters(_Data):
     """Settings of the data and of the method; those that the method does not know are refused."""
 
     lookback: int | None = Field(None, ge=2, le=100_000)
-    """Daily returns in the window; 252 unless set."""
+    """Daily returns in the window; ``DEFAULT_LOOKBACK`` unless set."""
     include_live: bool | None = None
     """Add today's unfinished return, from the newest quotes, as the last row."""
     risk_free_rate: float | None = Field(None, ge=-1, le=10)

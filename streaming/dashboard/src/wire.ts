@@ -305,7 +305,7 @@ export interface OptimizationCancelledData {
 
 /** Settings of the data and of the method; those that the method does not know are refused. */
 export interface OptimizationParameters {
-  /** Daily returns in the window; 252 unless set. */
+  /** Daily returns in the window; `DEFAULT_LOOKBACK` unless set. */
   lookback?: number | null;
   /** Add today's unfinished return, from the newest quotes, as the last row. */
   include_live?: boolean | null;

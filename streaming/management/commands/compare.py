@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from rich.box import SIMPLE_HEAD
 from rich.progress import Progress
 from rich.table import Table
 
@@ -16,6 +17,15 @@ from optimization.errors import RequestError
 from optimization.presentation import NO_VALUE, percent, seconds
 from optimization.solving.local_runs import LocalRequest, run_locally
 from streaming.command_line import add_problem_arguments, stated_problem
+
+FIGURES = {
+    "expected_return": "Return a year",
+    "expected_volatility": "Volatility",
+    "sharpe_ratio": "Sharpe ratio",
+    "sortino_ratio": "Sortino ratio",
+    "cvar": "One-day CVaR",
+}
+"""Metrics that the table shows, under titles that leave room for six methods."""
 
 Outcome = dict[str, Any]
 """``method`` with either the worker's ``result`` or the ``error``."""
@@ -73,19 +83,26 @@ class Command(BaseCommand):
         return outcomes
 
     def _print(self, outcomes: list[Outcome], symbols: list[str]) -> None:
-        table = Table(title="Methods side by side", title_justify="left")
-        table.add_column("")
+        table = Table(
+            title="Methods side by side",
+            title_justify="left",
+            box=SIMPLE_HEAD,
+            pad_edge=False,
+            padding=0,
+        )
+        table.add_column("", no_wrap=True)
         for outcome in outcomes:
-            table.add_column(outcome["method"], justify="right")
+            # A word a line: six methods side by side fit a terminal of 80 columns.
+            table.add_column(outcome["method"].replace("_", "\n"), justify="right", no_wrap=True)
         shown = symbols if len(symbols) <= 12 else _heaviest(outcomes, 12)
         for symbol in shown:
             table.add_row(symbol, *(_weight(outcome, symbol) for outcome in outcomes))
         table.add_section()
-        for name in ("expected_return", "expected_volatility", "sharpe_ratio", "cvar"):
-            table.add_row(name, *(_metric(outcome, name) for outcome in outcomes))
+        for name, title in FIGURES.items():
+            table.add_row(title, *(_metric(outcome, name) for outcome in outcomes))
         table.add_section()
-        table.add_row("certified gap", *(_gap(outcome) for outcome in outcomes))
-        table.add_row("solve time", *(_time(outcome) for outcome in outcomes))
+        table.add_row("Certified gap", *(_gap(outcome) for outcome in outcomes))
+        table.add_row("Solve time", *(_time(outcome) for outcome in outcomes))
         out = console(self.stdout)
         out.print(table)
         for outcome in outcomes:

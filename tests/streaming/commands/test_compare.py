@@ -30,8 +30,16 @@ def test_no_method_beats_the_exact_one() -> None:
 
 def test_the_table_has_a_column_per_method() -> None:
     text = _compare(*FEW)
-    for word in ("mean_variance", "particle_swarm", "AAPL", "sharpe_ratio", "certified gap"):
+    for word in ("particle", "variance", "AAPL", "Sharpe ratio", "Certified gap"):
         assert word in text
+
+
+def test_six_methods_fit_a_terminal_of_eighty_columns() -> None:
+    parameters = '{"time_limit": 0.2}'
+    text = _compare("--parameters", parameters)
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= 80
+    assert all(word in text for word in ("annealing", "genetic", "swarm", "vqe", "qaoa"))
 
 
 def test_a_method_that_cannot_says_why_and_the_others_go_on() -> None:
