@@ -2,11 +2,10 @@
 
 import shutil
 import subprocess
-from collections import deque
 from importlib.util import find_spec
 from pathlib import Path
-from threading import Thread
-from typing import IO
+
+from tests.background import start_server
 
 
 def valkey_binary() -> Path:
@@ -21,25 +20,26 @@ def valkey_binary() -> Path:
     return Path(found)
 
 
-def start_valkey(folder: Path) -> subprocess.Popen[bytes]:
-    """Start a Valkey on ``folder``/valkey.sock and wait until it says that it listens."""
-    command = [str(valkey_binary()), "--port", "0", "--unixsocket", str(folder / "valkey.sock")]
-    command += ["--unixsocketperm", "700", "--save", "", "--appendonly", "no", "--dir", str(folder)]
-    if shutil.which("setpriv"):
-        # A killed test run must not leave its server behind.
-        command = ["setpriv", "--pdeathsig", "KILL", *command]
-    server = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
-    )
-    assert server.stdout is not None
-    for line in server.stdout:
-        if b"eady to accept connections" in line:
-            # Nobody reads on: a full pipe would stop the server in the middle of a line.
-            Thread(target=_drain, args=(server.stdout,), daemon=True).start()
-            return server
-    raise RuntimeError(f"Valkey ended at once with code {server.wait()}")
+def start_valkey(folder: Path, *addresses: str, port: int = 0) -> subprocess.Popen[bytes]:
+    """Start a Valkey that keeps nothing and wait until it says that it listens.
 
-
-def _drain(lines: IO[bytes]) -> None:
-    with lines:
-        deque(lines, maxlen=0)
+    Args:
+        folder: Where it runs; its private socket is ``valkey.sock`` there.
+        addresses: Where it listens on TCP besides.
+        port: The TCP port; 0 for none.
+    """
+    options = {
+        "port": str(port),
+        "unixsocket": str(folder / "valkey.sock"),
+        "unixsocketperm": "700",
+        "save": "",
+        "appendonly": "no",
+        "dir": str(folder),
+    }
+    command = [str(valkey_binary())]
+    for name, value in options.items():
+        command += [f"--{name}", value]
+    if addresses:
+        # Without a password, a Valkey that others reach answers only when told to.
+        command += ["--bind", *addresses, "--protected-mode", "no"]
+    return start_server(command, b"eady to accept connections")
