@@ -1,6 +1,7 @@
-"""The general path: every constraint in CVXPY, solved by Clarabel."""
+"""The general path: every constraint in CVXPY, solved by Clarabel and polished."""
 
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,13 @@ import numpy as np
 
 from optimization.engine.convex.builders import BUILDERS, make_form
 from optimization.engine.convex.certificate import RATIOS, Evidence
+from optimization.engine.convex.conic import (
+    ConicPoint,
+    ConicProgramme,
+    interior_point,
+    polish,
+    read_data,
+)
 from optimization.engine.convex.instance import Instance
 from optimization.engine.errors import InfeasibleProblemError, SolverFailureError
 from optimization.engine.problem import FloatArray
@@ -18,11 +26,13 @@ cp: Any = cvxpy  # its functions are assembled at import, out of a type checker'
 NAME = "cvxpy/clarabel"
 LINEAR_NAME = "cvxpy/highs"
 VERTEX_SECONDS = 10.0
-ATTEMPTS = ((1e-12, True), (1e-12, False), (1e-10, True), (1e-10, False), (1e-8, True))
-"""Tolerance, and whether to equilibrate, tried in turn: a problem that cannot reach the first is
-still solved, and certified for less."""
+ATTEMPTS = ((1e-9, True), (1e-12, True), (1e-12, False), (1e-9, False), (1e-6, True))
+"""Tolerance, and whether to equilibrate, tried in turn until an answer is certified."""
 
-USABLE = frozenset({cp.OPTIMAL, cp.OPTIMAL_INACCURATE})
+FAILURE = (
+    "no solver came near an optimum of this problem; loosen its tightest constraint, leave out"
+    " assets that never move, or choose another objective"
+)
 
 
 @dataclass(frozen=True)
@@ -34,19 +44,24 @@ class GeneralOutcome:
     solver: str
 
 
-def solve_general(instance: Instance) -> GeneralOutcome:
-    """Solve any of the convex objectives under any of the convex constraints.
+def solve_general(instance: Instance) -> Iterator[GeneralOutcome]:
+    """Answers to any of the convex objectives under any of the convex constraints.
+
+    Each comes from another attempt; the caller takes the first whose certificate it accepts.
 
     Raises:
         InfeasibleProblemError: No portfolio satisfies the constraints.
-        SolverFailureError: Clarabel stopped without an answer.
+        SolverFailureError: No attempt came near an optimum.
     """
     form = make_form(instance, homogeneous=instance.objective in RATIOS)
     objective, extra, read = BUILDERS[instance.objective](instance, form)
-    solver = _solve(cp.Problem(cp.Minimize(objective), form.constraints + extra))
-    scale = form.scale if isinstance(form.scale, float) else float(form.scale.value)
-    weights = np.asarray(form.weights.value, dtype=np.float64) / scale
-    return GeneralOutcome(weights, Evidence(read() if read else None), solver)
+    problem = cp.Problem(cp.Minimize(objective), form.constraints + extra)
+    for solver in _solve(problem):
+        scale = form.scale if isinstance(form.scale, float) else float(form.scale.value)
+        if scale <= 0:
+            continue
+        weights = np.asarray(form.weights.value, dtype=np.float64) / scale
+        yield GeneralOutcome(weights, Evidence(read() if read else None), solver)
 
 
 def least_deviation(instance: Instance, origin: FloatArray) -> float:
@@ -60,7 +75,7 @@ def least_deviation(instance: Instance, origin: FloatArray) -> float:
     problem = cp.Problem(
         cp.Minimize(cp.sum_squares(root @ (form.weights - origin))), form.constraints
     )
-    _solve(problem)
+    next(_solve(problem))
     return float(np.sqrt(max(problem.value, 0.0) * instance.variance_scale))
 
 
@@ -77,22 +92,41 @@ def _solve_linear(problem: Any) -> bool:
     return bool(problem.status == cp.OPTIMAL)
 
 
-def _solve(problem: Any) -> str:
-    """Solve at the tightest tolerance that Clarabel reaches; the name of what did it."""
+def _solve(problem: Any) -> Iterator[str]:
+    """Solve again and again, each time leaving the values in the problem; the solver's name."""
     if problem.is_lp() and _solve_linear(problem):
-        return LINEAR_NAME
+        yield LINEAR_NAME
+    data, chain, inverse = problem.get_problem_data(cp.CLARABEL, solver_opts={})
+    programme = read_data(data)
+    failure: Exception = SolverFailureError(FAILURE, ["constraints", "objective"])
+    solved = False
     for tolerance, equilibrate in ATTEMPTS:
-        options = {f"tol_{name}": tolerance for name in ("gap_abs", "gap_rel", "feas")}
-        options["equilibrate_enable"] = equilibrate
-        with warnings.catch_warnings():
-            # An inaccurate solution is judged by its certificate, not by a warning.
-            warnings.simplefilter("ignore")
-            try:
-                problem.solve(solver=cp.CLARABEL, max_threads=1, **options)
-            except cp.SolverError:
-                continue
-        if problem.status in USABLE:
-            return NAME
-        if problem.status in (cp.INFEASIBLE, cp.INFEASIBLE_INACCURATE):
-            raise InfeasibleProblemError("no portfolio satisfies every constraint", ["constraints"])
-    raise SolverFailureError(f"the general solver stopped with status {problem.status}")
+        try:
+            point = polish(programme, interior_point(programme, tolerance, equilibrate))
+        except InfeasibleProblemError as error:
+            failure = error
+            continue
+        except SolverFailureError:
+            continue
+        problem.unpack_results(_Result.of(programme, point), chain, inverse)
+        solved = True
+        yield NAME
+    if not solved:
+        raise failure
+
+
+@dataclass(frozen=True)
+class _Result:
+    """A point in the shape in which CVXPY reads Clarabel's own."""
+
+    x: FloatArray
+    z: FloatArray
+    obj_val: float
+    status: str = "Solved"
+    solve_time: float = 0.0
+    iterations: int = 0
+
+    @classmethod
+    def of(cls, programme: ConicProgramme, point: ConicPoint) -> "_Result":
+        x = point.x
+        return cls(x, point.z, float(0.5 * x @ (programme.quadratic @ x) + programme.linear @ x))

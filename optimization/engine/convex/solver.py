@@ -109,11 +109,18 @@ def solve_instance(instance: Instance, warm: Warm = COLD) -> tuple["Answer", War
     minimise_linear(np.zeros(instance.region.n_assets), instance.region)  # or it is infeasible
     check_risk(instance)
     general = import_module("optimization.engine.convex.general")
-    found = general.solve_general(instance)
-    answer = answer_of(instance, found.weights, found.evidence, found.solver + tried)
-    if fast is not None and fast.certificate.gap < answer.certificate.gap:
-        answer = replace(fast, solver=f"{fast.solver}, no worse than {found.solver}")
-    return answer, COLD
+    best = fast
+    for found in general.solve_general(instance):
+        answer = answer_of(instance, found.weights, found.evidence, found.solver + tried)
+        if best is None or answer.certificate.gap < best.certificate.gap:
+            best = answer
+        elif best is fast:
+            best = replace(fast, solver=f"{fast.solver}, no worse than {found.solver}")
+        if best.certificate.gap <= CERTIFIED:
+            break
+    if best is None:
+        raise SolverFailureError(general.FAILURE, ["constraints", "objective"])
+    return best, COLD
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,7 @@ def test_agrees_with_the_model_written_out(make_problem: Any, objective: Any, ca
     ours = float(measures.cost_function(problem)(solution.weights))
     assert ours == pytest.approx(reference(problem, constrain), rel=1e-6)
     assert solution.max_violation <= 1e-9
-    assert solution.optimality_gap <= 1e-6
+    assert solution.optimality_gap <= 1e-8
 
 
 @pytest.mark.parametrize("objective", [Objective.MAXIMIZE_SHARPE, Objective.MAXIMIZE_SORTINO])
@@ -128,8 +128,7 @@ def test_no_neighbour_has_a_better_ratio(make_problem: Any, objective: Any, case
     ours = float(cost(solution.weights))
     assert ours <= best + 1e-9 * abs(ours)
     assert solution.max_violation <= 1e-9
-    # An interior point's answer to a cone is certified to the first order of its own error.
-    assert solution.optimality_gap <= 1e-5
+    assert solution.optimality_gap <= 1e-8
 
 
 def sampled_neighbours(problem: Problem, weights: np.ndarray) -> Any:
