@@ -3,11 +3,15 @@
 import hashlib
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
+
+DATABASE_ENGINES = ("django.db.backends.sqlite3", "django.db.backends.postgresql")
+"""The databases that the tests run on."""
 
 SOCKET_PATH_LIMIT = 100
 """Bytes of a unix socket's path that every platform allows (Linux 107, macOS 103)."""
@@ -29,6 +33,20 @@ class Env(environ.Env):  # type: ignore[misc]  # the library has no types
                 f"{var} is {os.environ.get(var)!r}, which cannot be read ({error}); "
                 "mend it in the environment or in .env."
             ) from error
+
+
+def check_database(database: Mapping[str, Any], variable: str) -> None:
+    """Refuse a database URL that no engine of Django's serves.
+
+    Raises:
+        ImproperlyConfigured: Naming the variable.
+    """
+    engine = str(database.get("ENGINE", ""))
+    if engine not in DATABASE_ENGINES:
+        raise ImproperlyConfigured(
+            f"{variable} begins with {os.environ.get(variable, '').partition(':')[0]!r}; use"
+            " postgres://USER:PASSWORD@HOST:PORT/NAME or sqlite:////PATH."
+        )
 
 
 def socket_path(folder: Path, name: str) -> Path:

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
@@ -12,11 +13,19 @@ from django.core.management import call_command
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.migrations.executor import MigrationExecutor
 from django.db.utils import OperationalError
+from kombu import Connection
+from kombu.exceptions import OperationalError as OperationalBrokerError
+from kombu.utils.url import maybe_sanitize_url
+from redis.exceptions import RedisError
 
 from marketdata.models import Asset
+from marketdata.redis_client import redis_client
 from optimization.watching.sample import watch_sample_portfolio
 from quantumedge.checks import TAG
 from quantumedge.supervisor import StartError
+
+BROKER_SECONDS = 5
+"""Longest wait for the broker's first answer."""
 
 
 def lock_folder(folder: Path) -> IO[str]:
@@ -51,6 +60,46 @@ def check_settings() -> None:
     errors = [found for found in run_checks(tags=[TAG]) if found.level >= ERROR]
     if errors:
         raise StartError("\n".join(f"{found.msg} {found.hint or ''}".strip() for found in errors))
+
+
+def wait_for_redis(patience: float) -> None:
+    """Wait until Redis answers; one that has just been started may still read its file.
+
+    Args:
+        patience: Seconds after which it is given up; 0 asks once.
+
+    Raises:
+        StartError: It does not answer.
+    """
+    end = time.monotonic() + patience
+    while True:
+        try:
+            redis_client().ping()
+        except RedisError as error:
+            if time.monotonic() >= end:
+                raise StartError(
+                    f"Redis at {maybe_sanitize_url(settings.REDIS_URL)} does not answer ({error}):"
+                    " start it, mend REDIS_URL, or unset REDIS_URL for a private Valkey"
+                ) from error
+            time.sleep(0.02)
+        else:
+            return
+
+
+def check_broker() -> None:
+    """Connect to the broker of the Celery messages once.
+
+    Raises:
+        StartError: It does not answer.
+    """
+    try:
+        with Connection(settings.BROKER_URL, connect_timeout=BROKER_SECONDS) as connection:
+            connection.ensure_connection(max_retries=1, timeout=BROKER_SECONDS)
+    except OperationalBrokerError as error:
+        raise StartError(
+            f"the broker at {maybe_sanitize_url(settings.BROKER_URL)} does not answer ({error}):"
+            " start it, mend BROKER_URL, or unset BROKER_URL to use Redis"
+        ) from error
 
 
 def prepare_database(report: Callable[[str], None]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from csp.constants import NONE, SELF
 
-from quantumedge.environment import Env, socket_path
+from quantumedge.environment import Env, check_database, socket_path
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -226,6 +226,7 @@ TEMPLATES = [
 DATABASES = {
     "default": env.db_url("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'quantumedge.sqlite3'}")
 }
+check_database(DATABASES["default"], "DATABASE_URL")
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",

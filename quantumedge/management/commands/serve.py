@@ -15,7 +15,13 @@ from websockets.exceptions import WebSocketException
 from quantumedge import processes
 from quantumedge.first_optimisation import OptimisationRefusedError, optimise
 from quantumedge.listening import listen
-from quantumedge.preparation import check_settings, lock_folder, prepare_database
+from quantumedge.preparation import (
+    check_broker,
+    check_settings,
+    lock_folder,
+    prepare_database,
+    wait_for_redis,
+)
 from quantumedge.supervisor import StartError, Supervisor
 
 READY_SECONDS = 90.0
@@ -122,6 +128,9 @@ class Serving:
     async def _start_all(self) -> None:
         if settings.EMBEDDED_REDIS:
             await self.supervisor.start(processes.valkey())
+        patience = READY_SECONDS if settings.EMBEDDED_REDIS else 0.0
+        await asyncio.to_thread(wait_for_redis, patience)
+        await asyncio.to_thread(check_broker)
         await asyncio.to_thread(prepare_database, self.say)
         with self.console.status("Starting the processes, solving a first portfolio"):
             for number in range(1, settings.WEB_PROCESSES + 1):
