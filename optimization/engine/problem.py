@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ __all__ = [
     "AssetBounds",
     "BindingConstraint",
     "Constraints",
+    "Description",
     "FloatArray",
     "Group",
     "Method",
@@ -226,32 +228,66 @@ class BindingConstraint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Description:
+    """What a portfolio is like, for those who ask.
+
+    Attributes:
+        metrics: Annualised figures: ``expected_return``, ``expected_volatility``,
+            ``sharpe_ratio``, ``sortino_ratio``, ``omega_ratio``, ``calmar_ratio``,
+            ``value_at_risk``, ``cvar``, ``max_drawdown`` (VaR, CVaR and drawdown as positive
+            fractions, per day). A ratio whose denominator is zero is None.
+        binding: Constraints that hold the optimum back, with their shadow prices.
+        risk_contributions: Share of the portfolio's variance per asset, shape (n,), summing to 1.
+    """
+
+    metrics: Mapping[str, float | None]
+    binding: tuple[BindingConstraint, ...] = ()
+    risk_contributions: FloatArray | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Solution:
     """Weights with the evidence for them.
 
     Attributes:
         weights: Fractions of capital, shape (n,), in the order of the problem's symbols.
-        metrics: Annualised figures: ``expected_return``, ``expected_volatility``,
-            ``sharpe_ratio``, ``sortino_ratio``, ``omega_ratio``, ``calmar_ratio``,
-            ``value_at_risk``, ``cvar``, ``max_drawdown`` (VaR, CVaR and drawdown as positive
-            fractions, per day). A ratio whose denominator is zero is None.
         solver: Which solver gave the weights, e.g. ``"daqp"`` or ``"cvxpy/clarabel"``.
-        solve_time: Seconds spent solving.
+        solve_time: Seconds spent solving, the description left out.
         optimality_gap: Certified relative distance to the optimum, or None where no bound exists.
         max_violation: Largest violation of any constraint.
+        describe: Works out the description; it holds on to the numbers it needs.
         covariance: ``"sample"`` or ``"ledoit_wolf"``.
-        binding: Constraints that hold the optimum back, with their shadow prices.
-        risk_contributions: Share of the portfolio's variance per asset, shape (n,), summing to 1.
         diagnostics: Method-specific facts (seed, evaluations, stopped_by, qubits …), JSON-ready.
     """
 
     weights: FloatArray
-    metrics: Mapping[str, float | None]
     solver: str
     solve_time: float
     optimality_gap: float | None
+    describe: Callable[[], Description]
     max_violation: float = 0.0
     covariance: str = "sample"
-    binding: tuple[BindingConstraint, ...] = ()
-    risk_contributions: FloatArray | None = None
     diagnostics: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def description(self) -> Description:
+        """Metrics, binding constraints and risk contributions, worked out when first asked for.
+
+        Weights are wanted by every caller and words by few: they cost more than a solve.
+        """
+        return self.describe()
+
+    @property
+    def metrics(self) -> Mapping[str, float | None]:
+        """The description's figures."""
+        return self.description.metrics
+
+    @property
+    def binding(self) -> tuple[BindingConstraint, ...]:
+        """The description's binding constraints."""
+        return self.description.binding
+
+    @property
+    def risk_contributions(self) -> FloatArray | None:
+        """The description's shares of the variance per asset."""
+        return self.description.risk_contributions

@@ -69,8 +69,10 @@ class Session:
                 f"a new row of returns needs {self._problem.n_assets} finite numbers", ["returns"]
             )
         if self._first == self._length:
-            self._buffer[: self._length] = self._buffer[self._length :]
-            self._first = 0
+            # A new buffer: solutions that are not described yet still read the old one.
+            moved = np.empty_like(self._buffer)
+            moved[: self._length] = self._buffer[self._length :]
+            self._buffer, self._first = moved, 0
         gone = self._buffer[self._first].copy()
         self._buffer[self._first + self._length] = row
         self._first += 1

@@ -166,10 +166,3 @@ def _row(row: Row, price: float) -> tuple[str, float, float, str]:
     part = "" if row.label.startswith("the ") else " weight of"
     label = row.label.removeprefix("the ")
     return row.field, bound / row.unit, abs(price) * row.unit, f"{word}{part} {label} by 1 %"
-
-
-def risk_contributions(instance: Instance, weights: FloatArray) -> FloatArray | None:
-    """Share of the portfolio's variance per asset, shape (n,); None without any variance."""
-    marginal = instance.covariance.times(weights)
-    variance = float(weights @ marginal)
-    return None if variance <= 0 else np.asarray(weights * marginal / variance)

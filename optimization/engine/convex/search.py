@@ -1,6 +1,7 @@
 """Solutions of problems whose holdings have to be searched for."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from optimization.engine.convex.explain import figure_of
 from optimization.engine.convex.instance import HELD, Instance
 from optimization.engine.convex.solver import check_solvable, solution_of
 from optimization.engine.errors import InfeasibleProblemError, InvalidProblemError
-from optimization.engine.problem import FloatArray, Progress, Solution
+from optimization.engine.problem import Description, FloatArray, Progress, Solution
 from optimization.engine.registry import SolveContext
 
 TIME_LIMIT = 10.0
@@ -68,21 +69,26 @@ def _described(instance: Instance, state: SearchState, started: float) -> Soluti
     linear = replace(certificate.linear, rows=certificate.linear.rows[: len(instance.region.rows)])
     answer = replace(state.best, certificate=replace(certificate, linear=linear))
     solution = solution_of(instance, answer, started)
-    held = {
+    held = frozenset(
         symbol
         for symbol, weight in zip(instance.problem.symbols, state.best.weights, strict=True)
         if abs(weight) > HELD
-    }
-    # Prices of assets that the search left out would be those of its own zero bounds.
-    binding = tuple(item for item in solution.binding if item.symbol in (None, *held))
+    )
     finished = state.gap <= 1e-8
     return replace(
         solution,
         solver=f"branch and bound over {solution.solver}",
         optimality_gap=state.gap if np.isfinite(state.gap) else None,
-        binding=binding,
+        describe=partial(_describe_held, solution, held),
         diagnostics={"nodes": state.nodes, "stopped_by": "optimal" if finished else "time_limit"},
     )
+
+
+def _describe_held(solution: Solution, held: frozenset[str]) -> Description:
+    """Without the prices of assets that the search left out: those of its own zero bounds."""
+    described = solution.description
+    binding = tuple(item for item in described.binding if item.symbol in (None, *held))
+    return replace(described, binding=binding)
 
 
 def _check_count(instance: Instance) -> None:

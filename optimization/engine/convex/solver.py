@@ -2,11 +2,11 @@
 
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import import_module
 
 import numpy as np
 
-from optimization.engine import measures
 from optimization.engine.convex.certificate import (
     RATIOS,
     Certificate,
@@ -15,7 +15,7 @@ from optimization.engine.convex.certificate import (
     ratio_parts,
 )
 from optimization.engine.convex.conflict import conflict_error
-from optimization.engine.convex.explain import binding_constraints, risk_contributions
+from optimization.engine.convex.explain import binding_constraints
 from optimization.engine.convex.fast import COLD, Warm, is_fast, solve_fast
 from optimization.engine.convex.instance import CONVEX, Instance, instance_of
 from optimization.engine.convex.linear import minimise_linear
@@ -23,6 +23,7 @@ from optimization.engine.convex.multipliers import cone_multipliers
 from optimization.engine.convex.quadratic import QuadraticProgramme
 from optimization.engine.convex.region import Region, Row
 from optimization.engine.convex.rules import is_rule, solve_rule
+from optimization.engine.description import describe_portfolio
 from optimization.engine.errors import (
     InfeasibleProblemError,
     NoExcessReturnError,
@@ -32,7 +33,7 @@ from optimization.engine.errors import (
 )
 from optimization.engine.feasible import check_bounds
 from optimization.engine.moments import SAMPLE
-from optimization.engine.problem import FloatArray, Objective, Problem, Solution
+from optimization.engine.problem import Description, FloatArray, Objective, Problem, Solution
 from optimization.engine.registry import SolveContext
 
 CERTIFIED = 1e-8
@@ -224,31 +225,35 @@ def _rule_solution(instance: Instance, started: float) -> Solution:
     outcome = solve_rule(instance)
     return Solution(
         weights=outcome.weights,
-        metrics=measures.describe(outcome.weights, instance.problem),
         solver=outcome.solver,
         solve_time=time.perf_counter() - started,
         optimality_gap=outcome.gap,
         max_violation=max(instance.violation(outcome.weights), 0.0),
         covariance=instance.covariance.kind if instance.uses_covariance else SAMPLE,
-        risk_contributions=risk_contributions(instance, outcome.weights),
+        describe=partial(
+            describe_portfolio, outcome.weights, instance.problem, instance.covariance
+        ),
     )
 
 
 def solution_of(instance: Instance, answer: Answer, started: float) -> Solution:
-    """Everything that is reported about an answer."""
-    binding = binding_constraints(instance, answer.weights, answer.certificate, answer.evidence)
+    """What is reported about an answer, its description left to whoever asks."""
     gap = answer.certificate.gap
     return Solution(
         weights=answer.weights,
-        metrics=measures.describe(answer.weights, instance.problem),
         solver=answer.solver,
         solve_time=time.perf_counter() - started,
         optimality_gap=gap if np.isfinite(gap) else None,
         max_violation=max(instance.violation(answer.weights), 0.0),
         covariance=instance.covariance.kind if instance.uses_covariance else SAMPLE,
-        binding=binding,
-        risk_contributions=risk_contributions(instance, answer.weights),
+        describe=partial(_describe, instance, answer),
     )
+
+
+def _describe(instance: Instance, answer: Answer) -> Description:
+    binding = binding_constraints(instance, answer.weights, answer.certificate, answer.evidence)
+    described = describe_portfolio(answer.weights, instance.problem, instance.covariance)
+    return replace(described, binding=binding)
 
 
 def is_combinatorial(instance: Instance) -> bool:

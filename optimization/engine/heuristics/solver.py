@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from time import perf_counter
 
 import numpy as np
 
+from optimization.engine.description import describe_portfolio
 from optimization.engine.errors import UnsupportedProblemError
 from optimization.engine.heuristics.annealing import anneal
 from optimization.engine.heuristics.budget import Budget
@@ -16,9 +18,9 @@ from optimization.engine.heuristics.landscape import Landscape, in_metric
 from optimization.engine.heuristics.reference import reference_of
 from optimization.engine.heuristics.search import Move, Run
 from optimization.engine.heuristics.swarm import swarm
-from optimization.engine.measures import HELD, cost_function, describe
-from optimization.engine.moments import SAMPLE, Covariance, estimate_covariance
-from optimization.engine.problem import FloatArray, Objective, Problem, Progress, Solution
+from optimization.engine.measures import HELD, cost_function
+from optimization.engine.moments import SAMPLE, estimate_covariance
+from optimization.engine.problem import Objective, Problem, Progress, Solution
 from optimization.engine.registry import SolveContext
 from optimization.engine.support import SEARCH_OBJECTIVES
 
@@ -102,13 +104,12 @@ def _solve(problem: Problem, context: SolveContext, strategy: Strategy) -> Solut
     weights = run.best.weights
     return Solution(
         weights=weights,
-        metrics=describe(weights, problem),
         solver=strategy.name,
         solve_time=perf_counter() - started,
         optimality_gap=run.gap,
         max_violation=holdings.violation(weights),
         covariance=covariance.kind if problem.objective in _COVARIANCE_OBJECTIVES else SAMPLE,
-        risk_contributions=_risk_contributions(weights, covariance),
+        describe=partial(describe_portfolio, weights, problem, covariance),
         diagnostics=_diagnostics(run, problem, context),
     )
 
@@ -152,13 +153,6 @@ def _report_centre(landscape: Landscape, context: SolveContext, started: float) 
             weights=centre,
         )
     )
-
-
-def _risk_contributions(weights: FloatArray, covariance: Covariance) -> FloatArray | None:
-    variance = covariance.variance(weights)
-    if variance <= 0:
-        return None
-    return np.asarray(weights * covariance.times(weights) / variance)
 
 
 def _diagnostics(run: Run, problem: Problem, context: SolveContext) -> dict[str, object]:

@@ -2,17 +2,18 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 
-from optimization.engine import measures
+from optimization.engine.description import describe_portfolio
 from optimization.engine.errors import InfeasibleProblemError, UnsupportedProblemError
 from optimization.engine.feasible import SLACK, FeasibleSet, asset_bounds
 from optimization.engine.heuristics.reference import reference_of
 from optimization.engine.heuristics.search import relative_gap
-from optimization.engine.moments import SAMPLE, Covariance, estimate_covariance
+from optimization.engine.moments import SAMPLE, estimate_covariance
 from optimization.engine.problem import FloatArray, Method, Objective, Problem, Solution
 from optimization.engine.quantum.ansatz import Ansatz
 from optimization.engine.quantum.gates import CircuitCost, Gate, circuit_cost
@@ -102,13 +103,12 @@ def solve_variational(problem: Problem, context: SolveContext, recipe: Recipe) -
         }
     return Solution(
         weights=weights,
-        metrics=measures.describe(weights, problem),
         solver=solver,
         solve_time=perf_counter() - started,
         optimality_gap=relative_gap(cost, reference.bound),
         max_violation=feasible.violation(weights),
         covariance=covariance.kind if problem.objective in _COVARIANCE_OBJECTIVES else SAMPLE,
-        risk_contributions=_risk_contributions(weights, covariance),
+        describe=partial(describe_portfolio, weights, problem, covariance),
         diagnostics=diagnostics,
     )
 
@@ -166,12 +166,6 @@ def _runner(settings: QuantumParameters, context: SolveContext, recipe: Recipe) 
     return (
         ExactRunner(settings, rng, sampler) if settings.noise else SamplingRunner(settings, sampler)
     )
-
-
-def _risk_contributions(weights: FloatArray, covariance: Covariance) -> FloatArray | None:
-    marginal = covariance.times(weights)
-    variance = float(weights @ marginal)
-    return weights * marginal / variance if variance > 0 else None
 
 
 def _diagnostics(search: Search, recipe: Recipe, stopped: StoppedBy) -> dict[str, Any]:

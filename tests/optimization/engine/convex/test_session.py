@@ -64,6 +64,16 @@ def test_a_window_may_move_further_than_its_own_length(sp500: Any, make_problem:
     assert session.solve().weights == pytest.approx(fresh.weights, abs=1e-10)
 
 
+def test_a_solution_describes_its_own_window_however_late(sp500: Any, make_problem: Any) -> None:
+    template = make_problem(3, 30, Objective.MINIMIZE_CVAR)
+    session = Session(window(sp500, 0, 30, template))
+    late = session.solve()
+    for step in range(70):
+        session.update(sp500.iloc[30 + step, :3].to_numpy())
+    expected: Any = solve(window(sp500, 0, 30, template)).metrics
+    assert late.metrics == {name: pytest.approx(value) for name, value in expected.items()}
+
+
 def test_a_short_window_still_shrinks_the_covariance(make_problem: Any, sp500: Any) -> None:
     template = make_problem(20, 30, Objective.MINIMIZE_VARIANCE)
     session = Session(template)
