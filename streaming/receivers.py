@@ -19,7 +19,7 @@ from streaming.frames import (
     started_frame,
     terminal_frame,
 )
-from streaming.protocol import Topic
+from streaming.protocol import ErrorCode, Topic, error_frame
 
 logger = logging.getLogger(__name__)
 
@@ -67,9 +67,22 @@ def tell_point(request: OptimizationRequest, point: FrontierPoint, **_kwargs: An
 def tell_finished(request: OptimizationRequest, **_kwargs: Any) -> None:
     """Tell the end of a request, once; what Redis loses now ``republish_missing`` tells later."""
     try:
-        publish_durable(request_address(request), terminal_frame(request), once=request.request_id)
+        publish_durable(request_address(request), _last_word(request), once=request.request_id)
     except RedisError as error:
         logger.warning("%s: end not told yet: %s", request.request_id, error)
+
+
+def _last_word(request: OptimizationRequest) -> Mapping[str, Any]:
+    """The terminal frame, or, for a row that none can be made of, an error: never silence."""
+    try:
+        return terminal_frame(request)
+    except (ValueError, TypeError, KeyError):
+        logger.exception("%s: no frame for its end", request.request_id)
+        detail = f"the record of {request.request_id} cannot be told; its operator's log says why"
+        frame = error_frame(ErrorCode.ENGINE_ERROR, detail, request_id=request.request_id)
+        if request.idempotency_key is not None:
+            frame["request_id"] = request.idempotency_key
+        return frame
 
 
 def tell_risk_breach(portfolio: Portfolio, breach: Mapping[str, Any], **_kwargs: Any) -> None:

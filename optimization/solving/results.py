@@ -20,6 +20,8 @@ def result_document(
         "weights": dict(zip(symbols, solution.weights.tolist(), strict=True)),
         "metrics": dict(solution.metrics),
         "metadata": {
+            # First, so that nothing a solver adds replaces what a result promises to say.
+            **solution.diagnostics,
             **_request_document(request),
             "solver": solution.solver,
             "solve_time": solution.solve_time,
@@ -29,7 +31,6 @@ def result_document(
             "risk_contributions": _risk_contributions(symbols, solution),
             "covariance": solution.covariance,
             **market_document(market),
-            **solution.diagnostics,
         },
     }
 
