@@ -6,7 +6,8 @@ from typing import Protocol
 import numpy as np
 
 from optimization.engine.problem import FloatArray
-from optimization.engine.quantum.mixer import Edge, Powers, RingPass, ring_mixer
+from optimization.engine.quantum.mixer import Edge, ring_mixer
+from optimization.engine.quantum.ring_circuit import RingCircuit
 from optimization.engine.quantum.subspace import ComplexArray, Subspace
 
 Aggregate = Callable[[FloatArray], tuple[float, FloatArray]]
@@ -66,11 +67,13 @@ class RingAnsatz:
         self.layers = layers
         self.phase = phase
         self._mixer = ring_mixer(subspace)
-        self._phase = phase[self._mixer.home]
-        levels, inverse = np.unique(self._phase, return_inverse=True)
-        self._levels = (levels, inverse) if 2 * levels.size < phase.size else None
-        self._single: RingPass | None = None
-        self._double: RingPass | None = None
+        own = phase[self._mixer.home]
+        self._circuit = RingCircuit(self._mixer, own, layers)
+        self._circuit.inlet[:] = subspace.size**-0.5 * self._mixer.gauge
+        levels, level = np.unique(own, return_inverse=True)
+        # The copies of an asset give equal phases, which are computed once.
+        self._shared = (levels, level) if 2 * levels.size < own.size else None
+        self._own = own
 
     @property
     def n_parameters(self) -> int:
@@ -82,35 +85,28 @@ class RingAnsatz:
         del rng
         return ramp(self.layers)
 
-    def _phases(self, gamma: float) -> ComplexArray:
-        """exp(−iγ·phase) in the working layout; distinct values are computed once."""
-        if self._levels is None:
-            return _cis(-gamma * self._phase)
-        levels, inverse = self._levels
-        return _cis(-gamma * levels)[inverse]
-
-    def _run(self, angles: FloatArray) -> tuple[ComplexArray, list[ComplexArray], list[Powers]]:
-        """Final state in the working layout, shape (N,), and each layer's phases and powers."""
-        self._single = self._single or RingPass(self._mixer, 1)
-        ket = self._single.states
-        ket[0] = self.subspace.size**-0.5 * self._mixer.gauge
-        phases = [self._phases(gamma) for gamma in angles[: self.layers]]
-        powers = self._mixer.powers(angles[self.layers :])
-        for layer, phase in enumerate(phases):
-            ket *= phase
-            self._single.forward(powers, layer)
-        return ket[0], phases, powers
+    def _run(self, angles: FloatArray) -> ComplexArray:
+        """Final state in the mixer's layout, shape (N,)."""
+        gammas, betas = angles[: self.layers], angles[self.layers :]
+        phases = self._circuit.phases
+        if self._shared is None:
+            _cis(np.multiply.outer(-gammas, self._own), phases)
+        else:
+            levels, level = self._shared
+            unit = np.empty((self.layers, levels.size), dtype=np.complex128)
+            _cis(np.multiply.outer(-gammas, levels), unit)
+            unit.take(level, axis=1, out=phases, mode="clip")
+        return self._circuit.run(betas)
 
     def state(self, angles: FloatArray) -> ComplexArray:
         """Amplitudes in the order of the subspace, shape (N,)."""
-        ket, _, _ = self._run(angles)
         out = np.empty(self.subspace.size, dtype=np.complex128)
-        out[self._mixer.home] = ket * self._mixer.gauge.conj()
+        out[self._mixer.home] = self._run(angles) * self._mixer.gauge.conj()
         return out
 
     def probabilities(self, angles: FloatArray) -> FloatArray:
         """Probability of each basis state, shape (N,)."""
-        return self._ordered(self._run(angles)[0])
+        return self._ordered(self._run(angles))
 
     def _ordered(self, ket: ComplexArray) -> FloatArray:
         out = np.empty(self.subspace.size)
@@ -120,48 +116,39 @@ class RingAnsatz:
     def value_and_gradient(
         self, angles: FloatArray, aggregate: Aggregate
     ) -> tuple[float, FloatArray]:
-        """An aggregate of the probabilities and its derivative by each angle, shape (2p,).
-
-        One pass forward, then one backward that carries the state and its cotangent together.
-        """
-        ket, phases, powers = self._run(angles)
+        """An aggregate of the probabilities and its derivative by each angle, shape (2p,)."""
+        ket = self._run(angles)
         value, weights = aggregate(self._ordered(ket))
-        self._double = self._double or RingPass(self._mixer, 2)
-        pair = self._double.states
-        np.multiply(weights[self._mixer.home], ket, out=pair[0])
-        pair[1] = ket
-        gradient = np.empty(2 * self.layers)
-        for layer in range(self.layers - 1, -1, -1):
-            gradient[self.layers + layer] = self._double.backward(powers, layer)
-            gradient[layer] = 2 * float(np.vdot(pair[0], self._phase * pair[1]).imag)
-            if layer:
-                pair *= phases[layer].conj()
-        return value, gradient
+        self._circuit.take_back(weights[self._mixer.home] * ket)
+        return value, np.concatenate(self._circuit.slopes())
 
 
-def _cis(angle: FloatArray) -> ComplexArray:
+def _cis(angles: FloatArray, out: ComplexArray) -> None:
     """exp(i·angle) to rounding, faster than a complex exponential.
 
     Large arrays are split into the nearest of 4096 table angles and a rest below 8e-4, for which
-    five terms of the series are exact.
+    five terms of the series are exact; a block at a time, so that all of it stays in the cache.
     """
-    out = np.empty(angle.shape, dtype=np.complex128)
-    if angle.size < _TABLE_PAYS:
-        np.cos(angle, out=out.real)
-        np.sin(angle, out=out.imag)
-        return out
-    turns = angle * (_TABLE.size / (2 * np.pi))
-    nearest = np.rint(turns)
-    rest = (turns - nearest) * (2 * np.pi / _TABLE.size)
-    square = rest * rest
-    out.real = 1.0 - square * (0.5 - square / 24)
-    out.imag = rest * (1.0 - square / 6)
-    out *= _TABLE[nearest.astype(np.int64) & (_TABLE.size - 1)]
-    return out
+    if angles.size < _TABLE_PAYS:
+        np.cos(angles, out=out.real)
+        np.sin(angles, out=out.imag)
+        return
+    flat, results = angles.reshape(-1), out.reshape(-1)
+    for start in range(0, flat.size, _BLOCK):
+        turns = flat[start : start + _BLOCK] * (_TABLE.size / (2 * np.pi))
+        nearest = np.rint(turns)
+        rest = (turns - nearest) * (2 * np.pi / _TABLE.size)
+        square = rest * rest
+        small = np.empty(rest.shape, dtype=np.complex128)
+        small.real = 1.0 - square * (0.5 - square / 24)
+        small.imag = rest * (1.0 - square / 6)
+        table = _TABLE[nearest.astype(np.int64) & (_TABLE.size - 1)]
+        np.multiply(table, small, out=results[start : start + _BLOCK])
 
 
 _TABLE = np.exp(2j * np.pi * np.arange(4096) / 4096)
 _TABLE_PAYS = 1024
+_BLOCK = 8192
 
 
 def brickwork(qubits: int, depth: int) -> list[Edge]:

@@ -5,8 +5,10 @@ In the gauge φ(x) = i^(−Σ j·x_j) ψ(x), moving an excitation one site along
 i, so that the rotation becomes the real [[c, −s], [s, c]]: half the arithmetic. Within a brick the
 states fall into groups of 2^m amplitudes that mix by the m-fold tensor power of that rotation, so a
 brick is a permutation and a few dense products instead of a pass per pair.
+``ring_circuit.py`` runs them.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -19,9 +21,6 @@ from optimization.engine.quantum.subspace import ComplexArray, Subspace
 
 Edge = tuple[int, int]
 AnyArray = npt.NDArray[np.float64] | npt.NDArray[np.complex128]
-
-Powers = list[AnyArray]
-"""rotation^⊗m by m, each of shape (angles, 2^m, 2^m)."""
 
 DIRECT = 4
 """Pairs whose tensor power is applied as one matrix; larger groups are split in two factors."""
@@ -50,28 +49,72 @@ class Group:
     start: int
     stop: int
 
+    @property
+    def factors(self) -> tuple[int, ...]:
+        """Pairs of each tensor factor that the group is treated in; none if nothing mixes."""
+        if self.pairs == 0:
+            return ()
+        if self.pairs <= DIRECT:
+            return (self.pairs,)
+        return self.pairs // 2, self.pairs - self.pairs // 2
 
-def _tensor_powers(rotations: AnyArray, largest: int) -> Powers:
-    """rotation^⊗m for m = 0 … largest, of rotations of shape (angles, 2, 2)."""
-    count = len(rotations)
-    powers: Powers = [np.ones((count, 1, 1))]
+
+class TensorPowers:
+    """rotation^⊗m for m = 1 … largest, of rotations [[c, us], [vs, c]] by some angles.
+
+    An entry that changes h of the m pairs is c^(m−h) s^h times a product of u and v, so that all of
+    them are one look-up in a table of the powers of c and s.
+
+    Args:
+        generator: [[0, u], [v, 0]].
+        angles: How many rotations there are.
+        largest: Most pairs.
+
+    Attributes:
+        matrices: By m, shape (angles, 2^m, 2^m); they hold what :meth:`turn` was last called with.
+    """
+
+    def __init__(self, generator: AnyArray, angles: int, largest: int) -> None:
+        self._degrees = np.arange(largest + 1)
+        unit = generator.copy()
+        np.fill_diagonal(unit, 1.0)
+        units = _kron_powers(unit, largest)
+        changes = _kron_sums(np.array([[0.0, 1.0], [1.0, 0.0]]), np.ones((2, 2)), largest)
+        # The table's rows are powers of c, its columns powers of s.
+        places = [m * (largest + 1) - largest * changes[m] for m in range(1, largest + 1)]
+        self._places = np.concatenate([place.reshape(-1) for place in places]).astype(np.int64)
+        self._units = np.concatenate([unit.reshape(-1) for unit in units[1:]])
+        self._entries: AnyArray = np.empty((angles, self._units.size), self._units.dtype)
+        self.matrices: dict[int, AnyArray] = {}
+        start = 0
+        for m in range(1, largest + 1):
+            stop = start + 4**m
+            self.matrices[m] = self._entries[:, start:stop].reshape(angles, 2**m, 2**m)
+            start = stop
+
+    def turn(self, angles: FloatArray) -> None:
+        """Set the angles, shape (angles,)."""
+        half = angles[:, None] / 2
+        cosines, sines = np.cos(half) ** self._degrees, np.sin(half) ** self._degrees
+        table = (cosines[:, :, None] * sines[:, None, :]).reshape(len(angles), -1)
+        np.multiply(table.take(self._places, axis=1), self._units, out=self._entries)
+
+
+def _kron_powers(matrix: AnyArray, largest: int) -> list[AnyArray]:
+    """matrix^⊗m for m = 0 … largest."""
+    powers: list[AnyArray] = [np.ones((1, 1))]
     for m in range(largest):
-        size = 2 ** (m + 1)
-        outer = powers[m][:, :, None, :, None] * rotations[:, None, :, None, :]
-        powers.append(outer.reshape(count, size, size))
+        powers.append(np.asarray(np.kron(powers[m], matrix)))
     return powers
 
 
-def _kron_sums(generator: AnyArray, largest: int) -> list[AnyArray]:
-    """Σ_k 1 ⊗ … generator … ⊗ 1 for m = 0 … largest factors."""
+def _kron_sums(matrix: AnyArray, other: FloatArray, largest: int) -> list[AnyArray]:
+    """Σ_k other ⊗ … matrix … ⊗ other, with the matrix at place k, for m = 0 … largest factors."""
     sums: list[AnyArray] = [np.zeros((1, 1))]
+    others = _kron_powers(other, largest)
     for m in range(largest):
-        sums.append(np.kron(sums[m], np.eye(2)) + np.kron(np.eye(2**m), generator))
+        sums.append(np.asarray(np.kron(sums[m], other) + np.kron(others[m], matrix)))
     return sums
-
-
-def _split(pairs: int) -> tuple[int, int]:
-    return pairs // 2, pairs - pairs // 2
 
 
 class Brick:
@@ -85,8 +128,7 @@ class Brick:
         largest: Most pairs whose tensor power is needed as one matrix.
     """
 
-    def __init__(self, subspace: Subspace, edges: list[Edge]) -> None:
-        n = subspace.qubits
+    def __init__(self, subspace: Subspace, edges: Sequence[Edge]) -> None:
         step = (edges[0][1] - edges[0][0]) % 4
         if step % 2 == 1:
             # Each pair is oriented so that going from its first to its second qubit costs +i.
@@ -116,9 +158,8 @@ class Brick:
             self.groups.append(Group(int(m), start, start + members.size))
             start += members.size
         self.order = np.concatenate(order)
-        largest = min(max(g.pairs for g in self.groups), n)
-        self.largest = max(DIRECT, *_split(largest)) if largest > DIRECT else largest
-        self.sums = _kron_sums(self.generator, self.largest)
+        self.largest = max((k for group in self.groups for k in group.factors), default=1)
+        self.sums = _kron_sums(self.generator, np.eye(2), self.largest)
 
     @property
     def scale(self) -> int:
@@ -126,17 +167,10 @@ class Brick:
         return 2 if self.generator.dtype == np.float64 else 1
 
     def part(self, amplitudes: ComplexArray, group: Group) -> AnyArray:
-        """A view of one group, shape (states, 2^m, columns), of amplitudes of shape (states, N)."""
+        """A view of one group, shape (2^m, columns), of amplitudes of shape (N,)."""
         flat: AnyArray = amplitudes.view(np.float64) if self.scale == 2 else amplitudes
-        columns = flat[:, self.scale * group.start : self.scale * group.stop]
-        return columns.reshape(amplitudes.shape[0], 2**group.pairs, -1)
-
-    def powers(self, angles: FloatArray) -> Powers:
-        """Tensor powers of the pair's rotation by each angle, shape (angles, 2^m, 2^m) each."""
-        half = angles[:, None, None] / 2
-        return _tensor_powers(
-            np.cos(half) * np.eye(2) + np.sin(half) * self.generator, self.largest
-        )
+        columns = flat[self.scale * group.start : self.scale * group.stop]
+        return columns.reshape(2**group.pairs, -1)
 
 
 class RingMixer:
@@ -164,112 +198,14 @@ class RingMixer:
             self.moves.append(position[there])
         self.undo = [np.argsort(move) for move in self.moves]
 
-    def powers(self, angles: FloatArray) -> list[Powers]:
-        """Tensor powers for each brick and angle; bricks with the same rotation share them."""
-        shared = max(self.bricks[:2], key=lambda brick: brick.largest).powers(angles)
-        return [shared, shared, *(brick.powers(angles) for brick in self.bricks[2:])]
-
-
-@dataclass(frozen=True, slots=True)
-class _Product:
-    """matrix @ source → out, where the matrix is a tensor power."""
-
-    power: int
-    source: AnyArray
-    out: AnyArray
-
-
-def _products(brick: Brick, source: ComplexArray, out: ComplexArray) -> list[_Product]:
-    """The dense products of one brick between two buffers, shape (states, N)."""
-    products = []
-    for group in brick.groups:
-        m, x, y = group.pairs, brick.part(source, group), brick.part(out, group)
-        if m <= DIRECT:
-            products.append(_Product(m, x, y))
-            continue
-        a, c = _split(m)
-        half = np.empty_like(x).reshape(x.shape[0], 2**a, -1)
-        shape = (x.shape[0], 2**a, 2**c, x.shape[2])
-        products.append(_Product(a, x.reshape(half.shape), half))
-        products.append(_Product(c, half.reshape(shape), y.reshape(shape)))
-    return products
-
-
-class _Slope:
-    """Re⟨bra| Σ generators |ket⟩ of one brick, from a buffer of shape (2, N) that holds both."""
-
-    def __init__(self, brick: Brick, pair: ComplexArray) -> None:
-        self._conjugate = brick.scale == 1
-        self._products: list[tuple[AnyArray, AnyArray, AnyArray]] = []
-        self._inner: list[tuple[AnyArray, AnyArray, AnyArray]] = []
-        sizes = [2 ** (2 * k) for group in brick.groups for k in _factors(group.pairs)]
-        self._overlaps = np.zeros(sum(sizes), dtype=brick.generator.dtype)
-        sums, start = [], 0
-        for group in brick.groups:
-            bra, ket = brick.part(pair, group)
-            for position, k in enumerate(_factors(group.pairs)):
-                side = 2**k
-                overlap = self._overlaps[start : start + side**2].reshape(side, side)
-                sums.append(brick.sums[k].conj().reshape(-1))
-                start += side**2
-                if position == 0:
-                    x, y = bra.reshape(side, -1), ket.reshape(side, -1)
-                    self._products.append((x, y.T, overlap))
-                else:
-                    shape = (2**group.pairs // side, side, -1)
-                    x, y = bra.reshape(shape), ket.reshape(shape).transpose(0, 2, 1)
-                    self._inner.append((x, y, overlap))
-        self._sums = np.concatenate(sums) if sums else np.zeros(0)
-
-    def __call__(self) -> float:
-        """The slope at what the buffer holds."""
-        for x, y, overlap in self._products:
-            np.matmul(x.conj() if self._conjugate else x, y, out=overlap)
-        for x, y, overlap in self._inner:
-            np.matmul(x, y).sum(axis=0, out=overlap)
-        return float(np.vdot(self._sums, self._overlaps).real)
-
-
-def _factors(pairs: int) -> tuple[int, ...]:
-    """Tensor factors that a group is treated in."""
-    if pairs == 0:
-        return ()
-    return (pairs,) if pairs <= DIRECT else _split(pairs)
-
-
-class RingPass:
-    """Buffers in which one caller runs a mixer forward on a state, or backward on two.
-
-    Attributes:
-        states: What it works on, shape (1 or 2, N), in the layout of the mixer's first brick.
-    """
-
-    def __init__(self, mixer: RingMixer, states: int) -> None:
-        self._mixer = mixer
-        self.states = np.empty((states, mixer.home.size), dtype=np.complex128)
-        self._other = np.empty_like(self.states)
-        self._onward = [_products(brick, self.states, self._other) for brick in mixer.bricks]
-        self._back = [_products(brick, self._other, self.states) for brick in mixer.bricks]
-        self._slopes = [_Slope(brick, self._other) for brick in mixer.bricks] if states == 2 else []
-
-    def forward(self, powers: list[Powers], angle: int) -> None:
-        """Apply the ring by the ``angle``-th of the angles that ``powers`` were made for."""
-        for products, matrices, move in zip(self._onward, powers, self._mixer.moves, strict=False):
-            for product in products:
-                np.matmul(matrices[product.power][angle], product.source, out=product.out)
-            np.take(self._other, move, axis=1, out=self.states, mode="clip")
-
-    def backward(self, powers: list[Powers], angle: int) -> float:
-        """Undo the ring on (bra, ket), and give 2 Re⟨bra| ∂ket/∂angle⟩."""
-        slope = 0.0
-        for k in range(len(self._back) - 1, -1, -1):
-            np.take(self.states, self._mixer.undo[k], axis=1, out=self._other, mode="clip")
-            slope += self._slopes[k]()
-            for product in self._back[k]:
-                matrix = powers[k][product.power][angle]
-                # The inverse of a rotation is its adjoint.
-                np.matmul(matrix.T.conj(), product.source, out=product.out)
-        return slope
+    def powers(self, angles: int) -> list[TensorPowers]:
+        """Room for the tensor powers of each brick; bricks with the same rotation share it."""
+        largest = max(brick.largest for brick in self.bricks[:2])
+        shared = TensorPowers(self.bricks[0].generator, angles, largest)
+        return [
+            shared if k < 2 else TensorPowers(brick.generator, angles, brick.largest)
+            for k, brick in enumerate(self.bricks)
+        ]
 
 
 @lru_cache(maxsize=32)

@@ -11,7 +11,8 @@ from pennylane.wires import Wires
 
 from optimization.engine.problem import FloatArray
 from optimization.engine.quantum.landscape import QuadraticForm
-from optimization.engine.quantum.mixer import RingPass, ring_mixer
+from optimization.engine.quantum.mixer import ring_mixer
+from optimization.engine.quantum.ring_circuit import RingCircuit
 from optimization.engine.quantum.subspace import ComplexArray, Subspace
 
 _LEAK = 1e-9
@@ -85,37 +86,38 @@ class PairRotation:
 
 
 class Ring:
-    """The whole XY ring, by bricks."""
+    """The whole XY ring, as the solvers run it."""
 
     def __init__(self, angle: float, feasible: Subspace) -> None:
         self._mixer = ring_mixer(feasible)
-        self._powers = self._mixer.powers(np.array([angle]))
+        self._angle = np.array([angle])
+        self._circuit = RingCircuit(self._mixer, np.zeros(feasible.size), layers=1)
+        self._circuit.phases[:] = 1.0
 
-    def _enter(self, *states: ComplexArray) -> RingPass:
-        entered = RingPass(self._mixer, len(states))
-        for row, state in zip(entered.states, states, strict=True):
-            np.multiply(state[self._mixer.home], self._mixer.gauge, out=row)
-        return entered
+    def _enter(self, state: ComplexArray) -> ComplexArray:
+        return np.asarray(state[self._mixer.home] * self._mixer.gauge)
 
-    def _leave(self, entered: RingPass) -> ComplexArray:
-        out = np.empty_like(entered.states)
-        out[:, self._mixer.home] = entered.states * self._mixer.gauge.conj()
+    def _leave(self, state: ComplexArray) -> ComplexArray:
+        out = np.empty_like(state)
+        out[self._mixer.home] = state * self._mixer.gauge.conj()
         return out
 
     def apply(self, ket: ComplexArray) -> ComplexArray:
         """The state after the mixer."""
-        entered = self._enter(ket)
-        entered.forward(self._powers, 0)
-        return np.asarray(self._leave(entered)[0])
+        self._circuit.inlet[:] = self._enter(ket)
+        return self._leave(self._circuit.run(self._angle))
 
     def undo(
         self, bra: ComplexArray, ket: ComplexArray
     ) -> tuple[float, ComplexArray, ComplexArray]:
         """Slope, then both states before the mixer."""
-        entered = self._enter(bra, ket)
-        slope = entered.backward(self._powers, 0)
-        before = self._leave(entered)
-        return slope, before[0], before[1]
+        circuit = self._circuit
+        circuit.take_back(self._enter(ket))
+        circuit.inlet[:] = circuit.origin()
+        circuit.run(self._angle)
+        circuit.take_back(self._enter(bra))
+        slope = float(circuit.slopes()[1][0])
+        return slope, self._leave(circuit.origin()), self._leave(circuit.inlet)
 
 
 _XY = np.array([[0, 1j], [1j, 0]])
