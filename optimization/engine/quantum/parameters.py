@@ -1,12 +1,12 @@
 """The quantum methods' parameters, read from the request and checked."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import comb
 from typing import Any, Self
 
 from optimization.engine.errors import InvalidProblemError
-from optimization.engine.heuristics.budget import CALLERS_PARAMETERS
+from optimization.engine.parameters import number, refuse_unknown, whole
 from optimization.engine.quantum.subspace import MAX_QUBITS
 
 SUBSPACE_DEVICE = "subspace"
@@ -17,6 +17,9 @@ FULL_DEVICE = "lightning.qubit"
 
 SAMPLES = 1024
 """Bitstrings drawn from exact probabilities at the end of a round."""
+
+MAX_AMPLITUDES = 2_000_000
+"""Limit of layers times bitstrings: a gradient keeps four arrays of that many, 128 MB together."""
 
 OWN_PARAMETERS = (
     "device",
@@ -77,8 +80,8 @@ class QuantumParameters:
         Raises:
             InvalidProblemError: A parameter is unknown or has no sensible value.
         """
-        _refuse_unknown(parameters)
-        noise = _number(parameters, "noise", 0.0, 0.0, 0.5)
+        refuse_unknown(parameters, OWN_PARAMETERS)
+        noise = number(parameters, "noise", 0.0, 0.0, 0.5)
         device = _name(parameters, "device", FULL_DEVICE if noise else SUBSPACE_DEVICE)
         if noise and device == SUBSPACE_DEVICE:
             raise InvalidProblemError(
@@ -89,20 +92,22 @@ class QuantumParameters:
         exact = device == SUBSPACE_DEVICE and parameters.get("shots") is None
         shots = parameters.get("shots")
         seed = parameters.get("seed")
+        qubits = whole(parameters, "qubits", 12, 4, MAX_QUBITS)
+        default_layers = layers if exact or noise else sampled_layers
+        layers = whole(parameters, "layers", default_layers, 1, 50)
+        _refuse_too_large(layers, qubits)
         return cls(
             device=device,
-            shots=None if shots is None else _whole(parameters, "shots", 0, 1, 10_000_000),
-            layers=_whole(
-                parameters, "layers", layers if exact or noise else sampled_layers, 1, 50
-            ),
+            shots=None if shots is None else whole(parameters, "shots", 0, 1, 10_000_000),
+            layers=layers,
             noise=noise,
-            trajectories=_whole(parameters, "trajectories", 50, 1, 1000),
-            qubits=_whole(parameters, "qubits", 12, 4, MAX_QUBITS),
-            rounds=_whole(parameters, "rounds", 60 if exact else 5, 1, 1000),
-            iterations=_whole(parameters, "iterations", 30 if exact else 50, 1, 1_000_000),
-            alpha=_number(parameters, "alpha", 0.2, 1e-3, 1.0),
-            time_limit=_number(parameters, "time_limit", 20.0, 1e-3, 86_400.0),
-            target_gap=_number(parameters, "target_gap", 0.0, 0.0, 1.0)
+            trajectories=whole(parameters, "trajectories", 50, 1, 1000),
+            qubits=qubits,
+            rounds=whole(parameters, "rounds", 60 if exact else 5, 1, 1000),
+            iterations=whole(parameters, "iterations", 30 if exact else 50, 1, 1_000_000),
+            alpha=number(parameters, "alpha", 0.2, 1e-3, 1.0),
+            time_limit=number(parameters, "time_limit", 20.0, 1e-3, 86_400.0),
+            target_gap=number(parameters, "target_gap", 0.0, 0.0, 1.0)
             if "target_gap" in parameters
             else None,
             seed=seed if isinstance(seed, int) else None,
@@ -119,16 +124,6 @@ class QuantumParameters:
         return self.device == SUBSPACE_DEVICE and self.shots is None
 
 
-def _refuse_unknown(parameters: Mapping[str, Any]) -> None:
-    for name in parameters:
-        if name not in OWN_PARAMETERS and name not in CALLERS_PARAMETERS:
-            raise InvalidProblemError(
-                f"parameters.{name} is unknown to this method; it takes"
-                f" {', '.join(OWN_PARAMETERS)} and seed",
-                [f"parameters.{name}"],
-            )
-
-
 def _name(parameters: Mapping[str, Any], name: str, default: str) -> str:
     value = parameters.get(name, default)
     if not isinstance(value, str) or not value:
@@ -140,24 +135,11 @@ def _name(parameters: Mapping[str, Any], name: str, default: str) -> str:
     return value
 
 
-def _whole(parameters: Mapping[str, Any], name: str, default: int, low: int, high: int) -> int:
-    value = parameters.get(name, default)
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+def _refuse_too_large(layers: int, qubits: int) -> None:
+    states = comb(qubits, qubits // 2)
+    if layers * states > MAX_AMPLITUDES:
         raise InvalidProblemError(
-            f"parameters.{name} is {value!r}; it is a whole number between {low} and {high}",
-            [f"parameters.{name}"],
+            f"{layers} layers on {qubits} qubits need too much memory; with so many qubits"
+            f" parameters.layers is at most {MAX_AMPLITUDES // states}",
+            ["parameters.layers", "parameters.qubits"],
         )
-    return value
-
-
-def _number(
-    parameters: Mapping[str, Any], name: str, default: float, low: float, high: float
-) -> float:
-    value = parameters.get(name, default)
-    valid = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if not valid or not low <= value <= high:
-        raise InvalidProblemError(
-            f"parameters.{name} is {value!r}; it is a number between {low:g} and {high:g}",
-            [f"parameters.{name}"],
-        )
-    return float(value)

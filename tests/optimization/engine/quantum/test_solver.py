@@ -193,6 +193,14 @@ def test_a_bad_parameter_is_named(
     assert f"parameters.{name}" in refusal.value.fields
 
 
+def test_layers_that_need_too_much_memory_are_refused_with_the_most_that_do_not(
+    solve_with: SolveWith, problem_of: ProblemOf
+) -> None:
+    with pytest.raises(InvalidProblemError, match=r"parameters.layers is at most 10$") as refusal:
+        solve_with(problem_of(), qubits=20, layers=11)
+    assert set(refusal.value.fields) == {"parameters.layers", "parameters.qubits"}
+
+
 def test_an_error_raised_by_the_progress_callback_stops_the_solver(problem_of: ProblemOf) -> None:
     def stop(_progress: Progress) -> None:
         raise SolveCancelledError("enough")
