@@ -8,7 +8,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz test-faults test-image lint format lock install install-dev install-bench \
+.PHONY: help run test fuzz test-services test-faults test-image lint format lock install install-dev install-bench \
 	system-packages dashboard bench clean
 
 help: ## List the targets
@@ -20,8 +20,12 @@ run: install dashboard ## Start the server and everything it needs (PORT=9000 fo
 
 test: install-dev system-packages dashboard lint ## Install what the tests need and run all of them
 	@$(BIN)/pytest -m "not browser" $(PYTEST_ARGS)
+	@TEST_SERVICES=true $(BIN)/pytest -m "services and not browser" $(PYTEST_ARGS)
 	@# A process of its own: Playwright keeps an event loop running, which no asyncio test survives.
 	@exec $(BIN)/pytest -m browser $(PYTEST_ARGS)
+
+test-services: install-dev system-packages ## Run the tests on PostgreSQL, Redis over TCP and RabbitMQ
+	@TEST_SERVICES=true exec $(BIN)/pytest -m "not browser" $(PYTEST_ARGS)
 
 test-faults: install-dev ## Run only the tests that break real processes and connections
 	@exec $(BIN)/pytest -m faults $(PYTEST_ARGS)

@@ -23,7 +23,8 @@ from django.db import connections
 from pytest_django.fixtures import Settings
 from redis import Redis
 
-from tests.valkey import start_valkey
+from tests import services
+from tests.valkey import start_valkey, stopping
 
 if TYPE_CHECKING:
     from marketdata.models import DataVersion
@@ -34,10 +35,14 @@ _FOLDER = Path(tempfile.mkdtemp(prefix="qe-", dir="/tmp"))
 _SOCKET = _FOLDER / "valkey.sock"
 
 
-_VALKEY = start_valkey(_FOLDER)
+if services.WANTED:
+    _stop_services = services.services().stop
+    os.environ.update(services.services().environment("pytest"), REDIS_PREFIX="qe")
+else:
+    _stop_services = stopping(start_valkey(_FOLDER))
+    os.environ["REDIS_URL"] = f"unix://{_SOCKET}"
+    os.environ["BROKER_URL"] = f"redis+socket://{_SOCKET}"
 os.environ["DATA_DIR"] = str(_FOLDER)
-os.environ["REDIS_URL"] = f"unix://{_SOCKET}"
-os.environ["BROKER_URL"] = f"redis+socket://{_SOCKET}"
 os.environ["DJANGO_SETTINGS_MODULE"] = "quantumedge.settings"
 django.setup()
 
@@ -55,8 +60,7 @@ hypothesis.settings.load_profile("quantumedge")
 
 
 def _stop() -> None:
-    _VALKEY.terminate()
-    _VALKEY.wait()
+    _stop_services()
     shutil.rmtree(_FOLDER, ignore_errors=True)
 
 
@@ -64,10 +68,26 @@ def _stop() -> None:
 atexit.register(_stop)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what database, Redis or broker could make a difference to."""
+    for item in items:
+        names = set(getattr(item, "fixturenames", ()))
+        if names & {"db", "transactional_db", "redis_server", "redis_url"} or any(
+            item.get_closest_marker(name) for name in ("django_db", "e2e")
+        ):
+            item.add_marker("services")
+
+
+@pytest.fixture(scope="session")
+def django_db_keepdb() -> bool:
+    """PostgreSQL drops no database that a thread is still connected to; here it goes as a whole."""
+    return services.WANTED
+
+
 @pytest.fixture(scope="session")
 def redis_url() -> str:
     """Address of the private Valkey; the settings already point to it."""
-    return f"unix://{_SOCKET}"
+    return os.environ["REDIS_URL"]
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -43,3 +44,13 @@ def start_valkey(folder: Path, *addresses: str, port: int = 0) -> subprocess.Pop
         # Without a password, a Valkey that others reach answers only when told to.
         command += ["--bind", *addresses, "--protected-mode", "no"]
     return start_server(command, b"eady to accept connections")
+
+
+def stopping(server: subprocess.Popen[bytes]) -> Callable[[], None]:
+    """What ends a server."""
+
+    def stop() -> None:
+        server.terminate()
+        server.wait()
+
+    return stop

@@ -15,6 +15,8 @@ from pathlib import Path
 import psutil
 from websockets.asyncio.client import connect
 
+from tests import services
+
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 120.0
 """Seconds until a wait gives up; generous, because a test machine may be busy."""
@@ -25,7 +27,8 @@ class Server:
 
     Args:
         data_dir: Its folder; a server that ran there before is continued.
-        environment: Settings besides the defaults.
+        environment: Settings besides the defaults; ``REDIS_URL=""`` and ``BROKER_URL=""`` insist
+            on the embedded Valkey.
         arguments: For ``serve``.
     """
 
@@ -33,7 +36,6 @@ class Server:
         self.data_dir = data_dir
         self.lines: list[str] = []
         self._news = threading.Condition()
-        inherited = {k: v for k, v in os.environ.items() if k not in {"REDIS_URL", "BROKER_URL"}}
         command = [sys.executable, "manage.py", "serve", *(arguments or ("--port", "0"))]
         if shutil.which("setpriv"):
             # A killed test run must not leave its server behind.
@@ -41,7 +43,7 @@ class Server:
         self.process = subprocess.Popen(
             command,
             cwd=ROOT,
-            env={**inherited, "DATA_DIR": str(data_dir), **environment},
+            env={**server_environment(data_dir), **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -134,6 +136,12 @@ class Server:
         )
 
 
+def server_environment(data_dir: Path) -> dict[str, str]:
+    """Variables of the processes that run on a folder: their own services, and no others."""
+    inherited = {k: v for k, v in os.environ.items() if k not in services.ADDRESSES}
+    return {**inherited, **services.part(data_dir.name), "DATA_DIR": str(data_dir)}
+
+
 def command_line(process: psutil.Process) -> str:
     """What a process was started with; empty when it ended meanwhile."""
     try:
@@ -164,6 +172,7 @@ def data_folder() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="qe-e2e-", dir="/tmp"))
     yield folder
     shutil.rmtree(folder)
+    services.forget(folder.name)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from websockets.typing import Subprotocol
 
 from streaming.protocol import CloseCode
 from tests.e2e.client import TECH, ask, receive
-from tests.e2e.harness import PATIENCE, ROOT, Server, data_folder, serving
+from tests.e2e.harness import PATIENCE, ROOT, Server, data_folder, server_environment, serving
 
 pytestmark = pytest.mark.e2e
 
@@ -42,23 +42,17 @@ def guarded() -> Iterator[Server]:
 
 def manage(server: Server, *arguments: str) -> str:
     """Run a management command beside the server."""
-    environment = {"DATA_DIR": str(server.data_dir), "LOCAL_MODE": "false", "SECURE": "false"}
+    environment = {**server_environment(server.data_dir), "LOCAL_MODE": "false", "SECURE": "false"}
     done = subprocess.run(
         [sys.executable, "manage.py", *arguments],
         cwd=ROOT,
-        env={**_inherited(), **environment, "SECRET_KEY": "only for this test"},
+        env={**environment, "SECRET_KEY": "only for this test"},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
-
-
-def _inherited() -> dict[str, str]:
-    import os
-
-    return {k: v for k, v in os.environ.items() if k not in {"REDIS_URL", "BROKER_URL"}}
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ import psutil
 import pytest
 
 from quantumedge.first_optimisation import OptimisationRefusedError, Outcome, optimise
+from tests import services
 from tests.e2e.harness import PATIENCE, Server, command_line, gone, serving, wait_until
 
 pytestmark = pytest.mark.e2e
@@ -62,7 +63,10 @@ def test_a_wrong_setting_is_named_with_its_mend_and_nothing_stays(
     assert not [p for p in psutil.process_iter() if str(data_dir) in command_line(p)]
 
 
-@pytest.mark.parametrize("command", ["worker convex", "web --fd", "valkey-server", "run_feed"])
+@pytest.mark.parametrize(
+    "command",
+    ["worker convex", "web --fd", "run_feed", *([] if services.WANTED else ["valkey-server"])],
+)
 async def test_a_killed_process_comes_back_and_requests_are_answered_again(
     server: Server, command: str
 ) -> None:

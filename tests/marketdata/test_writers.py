@@ -5,6 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from tests import services
+
+pytestmark = pytest.mark.services
+
 ROOT = Path(__file__).parents[2]
 
 PREPARE = """
@@ -48,7 +54,7 @@ def start(folder: Path, program: str, *words: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", program, *words],
         cwd=ROOT,
-        env={**os.environ, "DATA_DIR": str(folder)},
+        env={**os.environ, **services.part(folder.name), "DATA_DIR": str(folder)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

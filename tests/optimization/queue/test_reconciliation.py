@@ -1,10 +1,14 @@
 """Queue and rows are brought together again, whatever crashed between them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from celery import current_app
 from django.utils import timezone
+from kombu import Queue
 from pytest_django.fixtures import Settings
 from redis import Redis
 
@@ -29,9 +33,25 @@ def submitted(asked: Submit, count: int = 1) -> list[str]:
     return names
 
 
-def tokens(client: Redis) -> int:
+@contextmanager
+def convex_tokens() -> Iterator[Any]:
+    """The broker's queue of the convex lane, whichever broker it is."""
+    with current_app.connection_for_write() as connection, connection.channel() as channel:
+        queue = Queue(Lane.CONVEX.value, channel=channel)
+        queue.declare()
+        yield queue
+
+
+def lose_tokens() -> None:
+    """Empty the broker's queue of the lane."""
+    with convex_tokens() as queue:
+        queue.purge()
+
+
+def tokens() -> int:
     """Celery messages that wait for a worker of the convex lane."""
-    return int(client.llen("qe:celery:convex"))
+    with convex_tokens() as queue:
+        return int(queue.queue_declare().message_count)
 
 
 def test_nothing_is_done_when_queue_and_rows_agree(asked: Submit) -> None:
@@ -95,23 +115,21 @@ def test_what_finds_no_room_waits_for_the_next_time(
     assert admission.position(Lane.CONVEX, names[2]) == 2
 
 
-def test_the_sweeper_wakes_a_lane_that_it_saw_unserved_twice(
-    asked: Submit, redis_server: Redis
-) -> None:
+def test_the_sweeper_wakes_a_lane_that_it_saw_unserved_twice(asked: Submit) -> None:
     submitted(asked, 3)
-    redis_server.delete("qe:celery:convex")
+    lose_tokens()
     sweeper = Sweeper([Lane.CONVEX])
     sweeper.sweep()
-    assert tokens(redis_server) == 0
+    assert tokens() == 0
     sweeper.sweep()
-    assert tokens(redis_server) == 3
+    assert tokens() == 3
 
 
-def test_the_sweeper_leaves_a_lane_alone_that_is_served(asked: Submit, redis_server: Redis) -> None:
+def test_the_sweeper_leaves_a_lane_alone_that_is_served(asked: Submit) -> None:
     submitted(asked, 2)
     admission.claim(Lane.CONVEX)
-    redis_server.delete("qe:celery:convex")
+    lose_tokens()
     sweeper = Sweeper([Lane.CONVEX])
     for _ in range(4):
         sweeper.sweep()
-    assert tokens(redis_server) == 0
+    assert tokens() == 0
