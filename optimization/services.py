@@ -2,13 +2,14 @@
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from django.db import DatabaseError, IntegrityError, transaction
 from django.utils import timezone
 from redis.exceptions import RedisError
+from structlog.contextvars import bound_contextvars
 
 from optimization.engine.problem import Method
 from optimization.errors import (
@@ -59,17 +60,26 @@ def request_submit(submission: Submission) -> Receipt:
     Raises:
         RequestError: It is refused; nothing is queued and nothing is kept.
     """
-    with _backend_errors():
-        request = _draft(submission)
-        earlier = _find_earlier(request)
-        if earlier is not None:
-            return _receipt(earlier, repeated=True)
-        request.data_version = check_request(request).window.data_version
-        if request.trigger != Trigger.MANUAL:
-            result = result_cache.look_up(request, request.data_version)
-            if result is not None:
-                return _answer_from_cache(request, result)
-        return _enqueue(request)
+    request = _draft(submission)
+    with _backend_errors(), log_context(request):
+        return _submit(request)
+
+
+def _submit(request: OptimizationRequest) -> Receipt:
+    earlier = _find_earlier(request)
+    if earlier is not None:
+        return _receipt(earlier, repeated=True)
+    request.data_version = check_request(request).window.data_version
+    if request.trigger != Trigger.MANUAL:
+        result = result_cache.look_up(request, request.data_version)
+        if result is not None:
+            return _answer_from_cache(request, result)
+    return _enqueue(request)
+
+
+def log_context(request: OptimizationRequest) -> AbstractContextManager[None]:
+    """Until it ends, every line that is logged names the request."""
+    return bound_contextvars(request_id=request.request_id, client_id=request.client_id)
 
 
 def request_cancel(owner: Owner, request_id: str) -> OptimizationRequest:
@@ -115,6 +125,7 @@ def request_begin(claim: Claim) -> OptimizationRequest | None:
     )
     if not updated:
         return None
+    logger.info("begun, attempt %d", request.attempt)
     if first_attempt:
         request_started.send(sender=OptimizationRequest, request=request)
     return request
@@ -195,6 +206,7 @@ def _answer_from_cache(request: OptimizationRequest, result: dict[str, Any]) -> 
     if earlier is not None:
         return _receipt(earlier, repeated=True)
     portfolio_take_result(request)
+    logger.info("answered from the cache: %s", request.method)
     request_finished.send(sender=OptimizationRequest, request=request)
     return Receipt(request)
 
@@ -212,6 +224,7 @@ def _enqueue(request: OptimizationRequest) -> Receipt:
         request.delete()
         raise
     send_token(lane)
+    logger.info("admitted to the %s lane, place %d: %s", lane, position, request.method)
     return Receipt(request, position, _estimated_wait(request, position))
 
 
@@ -263,6 +276,7 @@ def _end(request: OptimizationRequest, status: Status, **fields: Any) -> bool:
         for name, value in changes.items():
             setattr(request, name, value)
         portfolio_take_result(request)
+    logger.info("ended: %s", status)
     request_finished.send(sender=OptimizationRequest, request=request)
     return True
 

@@ -9,7 +9,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "quantumedge.settings")
 os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
 
 from celery import Celery
-from celery.signals import worker_init
+from celery.signals import setup_logging, worker_init
 
 app = Celery("quantumedge")
 app.config_from_object("django.conf:settings", namespace="CELERY")
@@ -22,3 +22,8 @@ def _add_worker_steps(**_kwargs: Any) -> None:
     from optimization.queue.worker_steps import LaneKeeper  # noqa: PLC0415
 
     app.steps["consumer"].add(LaneKeeper)
+
+
+@setup_logging.connect
+def _keep_logging(**_kwargs: Any) -> None:
+    """Django has set up logging; with a receiver here Celery leaves that alone."""

@@ -12,6 +12,8 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
 
+from quantumedge.logs import FORMATS
+
 TAG = "quantumedge"
 """Tag of these checks, to run them alone: the others import every page of the server."""
 
@@ -104,6 +106,7 @@ def check_choices(
     """Knobs that name one of a few things name one of them."""
     choices = {
         "FEED": (settings.FEED, FEEDS),
+        "LOG_FORMAT": (settings.LOG_FORMAT, FORMATS),
         "LOG_LEVEL": (settings.LOG_LEVEL, LOG_LEVELS),
         "REDIS_URL": (urlsplit(settings.REDIS_URL).scheme, REDIS_SCHEMES),
         "BROKER_URL": (urlsplit(settings.BROKER_URL).scheme, BROKER_SCHEMES),

@@ -11,6 +11,7 @@ from pathlib import Path
 from csp.constants import NONE, SELF
 
 from quantumedge.environment import Env, check_database, socket_path
+from quantumedge.logs import logging_settings
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -169,6 +170,9 @@ QUARANTINE_KEEP = env.int("QUARANTINE_KEEP", default=10_000)
 TOPIC_HISTORY = env.int("TOPIC_HISTORY", default=1000)
 # Minimum level of the logs.
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
+# What a log's line is: text to read (line), or a JSON object to gather (json; the default unless in
+# local mode).
+LOG_FORMAT = env.str("LOG_FORMAT", default="line" if LOCAL_MODE else "json")
 
 # -- Django
 
@@ -345,10 +349,4 @@ CELERY_BROKER_TRANSPORT_OPTIONS = (
     else {"visibility_timeout": 600, "global_keyprefix": f"{REDIS_PREFIX}:celery:"}
 )
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
-}
+LOGGING = logging_settings(LOG_FORMAT, LOG_LEVEL)

@@ -13,6 +13,7 @@ from typing import Any
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 from redis.exceptions import RedisError
+from structlog.contextvars import bind_contextvars
 
 from optimization.engine.problem import Objective
 from optimization.engine.registry import available_methods
@@ -81,6 +82,7 @@ class OptimizationConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # cha
             await self.close()
             return
         self.client_id = f"client{secrets.token_hex(6)}"
+        bind_contextvars(client_id=self.client_id)
         self._bucket = TokenBucket.full(settings.MAX_MESSAGES_PER_SECOND, time.monotonic())
         await self.accept(handshake.subprotocol)
         try:

@@ -1,6 +1,7 @@
 """Where blocking work of the web process runs: never on the event loop."""
 
 import asyncio
+import contextvars
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -21,4 +22,6 @@ async def run_blocking(function: Callable[[], Result]) -> Result:
         close_old_connections()
         return function()
 
-    return await asyncio.get_running_loop().run_in_executor(_POOL, run)
+    # In the caller's context: what is logged there names the same request and client.
+    context = contextvars.copy_context()
+    return await asyncio.get_running_loop().run_in_executor(_POOL, context.run, run)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from django.conf import settings
 from django.utils import timezone
+from structlog.contextvars import bound_contextvars
 
 from optimization.engine import FrontierPoint, Method, Progress, efficient_frontier, solve
 from optimization.engine.errors import EngineError, SolveCancelledError
@@ -37,11 +38,12 @@ def run_next(lane: Lane) -> OptimizationRequest | None:
     claim = admission.claim(lane)
     if claim is None:
         return None
-    request = request_begin(claim)
-    if request is not None:
-        with keeper.hold(claim) as lease:
-            _run(request, lease)
-    admission.finish(claim)
+    with bound_contextvars(request_id=claim.request_id):
+        request = request_begin(claim)
+        if request is not None:
+            with keeper.hold(claim) as lease:
+                _run(request, lease)
+        admission.finish(claim)
     return request
 
 
