@@ -7,9 +7,10 @@ import os
 import shutil
 import socket
 import tempfile
-from contextlib import ExitStack
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from random import SystemRandom
 
 from tests.postgresql import PostgreSQL
 from tests.rabbitmq import RabbitMQ
@@ -20,13 +21,20 @@ ADDRESSES = ("DATABASE_URL", "REDIS_URL", "BROKER_URL")
 """The settings that say where the services are."""
 
 
+FIXED_PORTS = range(20_000, 32_000)
+"""Below those that Linux gives to whoever asks for any: nobody takes one before its server does."""
+
+
 def free_ports(number: int) -> tuple[int, ...]:
-    """TCP ports of the loopback that nobody listens on."""
-    with ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(number)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return tuple(int(probe.getsockname()[1]) for probe in probes)
+    """TCP ports that nobody listens on."""
+    found: list[int] = []
+    for port in SystemRandom().sample(FIXED_PORTS, len(FIXED_PORTS)):
+        if len(found) == number:
+            break
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("0.0.0.0", port))
+            found.append(port)
+    return tuple(found)
 
 
 class Services:
