@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.client import ask, kind, optimise, receive, send, until
+from tests.e2e.client import ask, kind, optimise, receive, until
 from tests.e2e.harness import Server, data_folder, serving, wait_until
 
 pytestmark = pytest.mark.e2e
@@ -54,11 +54,11 @@ async def test_a_request_has_the_same_id_in_the_web_process_and_the_worker(
 async def test_what_a_trigger_asked_for_has_the_same_id_in_the_feed_and_the_worker(
     server: Server,
 ) -> None:
-    triggers = [{"type": "time_based", "interval": 1}]
+    triggers = [{"kind": "time_based", "interval": 1}]
     async with server.connect() as socket:
         await ask(socket, {"type": "subscribe", "data": {"topic": "portfolio_updates"}})
         order = {"name": "Clock", "symbols": ["KO", "PEP"], "triggers": triggers}
-        await send(socket, {"type": "watch", "data": order})
+        assert (await ask(socket, {"type": "watch", "data": order}))["type"] == "watch"
         ended = await until(
             socket,
             lambda f: (
