@@ -100,6 +100,10 @@ class OptimizationRequest(models.Model):
     result = models.JSONField(null=True, blank=True)
     error = models.JSONField(null=True, blank=True)
 
+    traceparent = models.CharField(
+        max_length=55, blank=True, default="", db_default="", help_text="Context of its trace."
+    )
+
     created_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)

@@ -30,6 +30,7 @@ from optimization.signals import request_finished, request_started
 from optimization.solving import result_cache
 from optimization.solving.feasibility import check_request
 from optimization.submissions import Owner, Submission, constraints_document, new_request_id
+from optimization.tracing import record, span, traceparent
 from optimization.watching.portfolios import portfolio_take_result
 
 logger = logging.getLogger(__name__)
@@ -61,7 +62,13 @@ def request_submit(submission: Submission) -> Receipt:
         RequestError: It is refused; nothing is queued and nothing is kept.
     """
     request = _draft(submission)
-    with _backend_errors(), log_context(request):
+    attributes = {"method": request.method, "trigger": request.trigger}
+    with (
+        _backend_errors(),
+        log_context(request),
+        span("request", request_id=request.request_id, **attributes),
+    ):
+        request.traceparent = traceparent()
         return _submit(request)
 
 
@@ -127,6 +134,7 @@ def request_begin(claim: Claim) -> OptimizationRequest | None:
         return None
     logger.info("begun, attempt %d", request.attempt)
     if first_attempt:
+        record("queue", request.traceparent, request.created_at, now)
         request_started.send(sender=OptimizationRequest, request=request)
     return request
 

@@ -173,6 +173,9 @@ LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
 # What a log's line is: text to read (line), or a JSON object to gather (json; the default unless in
 # local mode).
 LOG_FORMAT = env.str("LOG_FORMAT", default="line" if LOCAL_MODE else "json")
+# Where an OpenTelemetry collector takes traces, as http://localhost:4318/v1/traces; unset: none are
+# made. Needs requirements-extra.in.
+TRACES_URL = env.str("TRACES_URL", default="")
 
 # -- Django
 

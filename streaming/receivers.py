@@ -10,6 +10,7 @@ from marketdata.quotes import Quote
 from optimization.engine.frontier import FrontierPoint
 from optimization.engine.problem import Progress
 from optimization.models import OptimizationRequest, Portfolio
+from optimization.tracing import span
 from streaming.fanout.delivery import Address
 from streaming.fanout.publish import publish_durable, publish_ephemeral, publish_prices
 from streaming.frames import (
@@ -67,7 +68,8 @@ def tell_point(request: OptimizationRequest, point: FrontierPoint, **_kwargs: An
 def tell_finished(request: OptimizationRequest, **_kwargs: Any) -> None:
     """Tell the end of a request, once; what Redis loses now ``republish_missing`` tells later."""
     try:
-        publish_durable(request_address(request), _last_word(request), once=request.request_id)
+        with span("publish", request.traceparent):
+            publish_durable(request_address(request), _last_word(request), once=request.request_id)
     except RedisError as error:
         logger.warning("%s: end not told yet: %s", request.request_id, error)
 

@@ -23,6 +23,7 @@ from optimization.signals import request_point_found, request_progressed
 from optimization.solving import result_cache
 from optimization.solving.problems import MarketProblem, build_problem
 from optimization.solving.results import frontier_document, result_document
+from optimization.tracing import span
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ def run_next(lane: Lane) -> OptimizationRequest | None:
     with bound_contextvars(request_id=claim.request_id):
         request = request_begin(claim)
         if request is not None:
-            with keeper.hold(claim) as lease:
+            with keeper.hold(claim) as lease, span("run", request.traceparent, lane=lane.value):
                 _run(request, lease)
         admission.finish(claim)
     return request
@@ -53,7 +54,8 @@ def _run(request: OptimizationRequest, lease: Lease) -> None:
         request_fail(request, exhausted)
         return
     try:
-        result = _solve(request, lease)
+        with span("solve", method=request.method, assets=len(request.symbols)):
+            result = _solve(request, lease)
     except SolveCancelledError:
         logger.info("%s: solver stopped, lease %s", request.request_id, lease.state)
     except (EngineError, RequestError) as error:
