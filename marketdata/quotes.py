@@ -64,8 +64,8 @@ def record_quotes(quotes: Iterable[Quote]) -> dict[str, Quote]:
     pipeline.hset(_quotes_key(), mapping={s: _encode(quote) for s, quote in newest.items()})
     pipeline.hset(_feed_key(), mapping={"name": feed, "last_tick": repr(time.time())})
     pipeline.hincrby(_feed_key(), "ticks", len(newest))
-    pipeline.execute()
-    tick_recorded.send_robust(sender=record_quotes, quotes=newest)
+    *_, ticks = pipeline.execute()
+    tick_recorded.send_robust(sender=record_quotes, quotes=newest, ticks=int(ticks))
     return newest
 
 

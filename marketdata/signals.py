@@ -3,4 +3,5 @@
 from django.dispatch import Signal
 
 tick_recorded = Signal()
-"""New quotes were written; sent with ``quotes: Mapping[str, Quote]``, in the feed's process."""
+"""New quotes were written; sent in the feed's process with ``quotes: Mapping[str, Quote]`` and
+``ticks: int``, how many quotes have been recorded with them."""

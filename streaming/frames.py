@@ -6,7 +6,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from marketdata.quotes import FeedStatus
+from marketdata.quotes import FeedStatus, Quote
 from optimization.engine.frontier import FrontierPoint
 from optimization.engine.problem import Method, Progress
 from optimization.models import Kind, OptimizationRequest, Portfolio, Status, Trigger
@@ -149,6 +149,19 @@ def watching_frame(
         standing=PortfolioStandingData(**asdict(standing)),
     )
     return server_frame(ServerMessage.WATCH, data, echo)
+
+
+def price_points(quotes: Mapping[str, Quote]) -> dict[str, Json]:
+    """``protocol.PricePoint`` documents by symbol."""
+    return {
+        symbol: {
+            "price": quote.price,
+            "timestamp": quote.timestamp,
+            "source": quote.source.value,
+            "feed": quote.feed,
+        }
+        for symbol, quote in quotes.items()
+    }
 
 
 def feed_status_frame(status: FeedStatus) -> Json:

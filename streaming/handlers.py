@@ -1,6 +1,6 @@
 """What each client frame does."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -53,6 +53,7 @@ class Session:
 async def handle_request(session: Session, message: Message) -> None:
     """Submit a request and acknowledge it before any news of it."""
     connection = session.connection
+    await hub().hear(connection)
     submission = submission_of(connection.owner, connection.client_id, message)
     with connection.hold():
         try:
@@ -68,7 +69,7 @@ async def handle_request(session: Session, message: Message) -> None:
 async def _repeat(connection: Connection, receipt: Receipt) -> None:
     """Answer a request that was submitted before: its news come to this connection, too."""
     request = receipt.request
-    hub().adopt(connection, request.client_id)
+    await hub().adopt(connection, request.client_id)
     # It may have ended after it was looked up and before this connection stood in for it.
     await run_blocking(request.refresh_from_db)
     if not request.is_terminal:
@@ -92,15 +93,15 @@ async def handle_cancel(session: Session, message: Message) -> None:
 
 async def handle_subscribe(session: Session, message: Message) -> None:
     """Begin to hear a topic."""
-    subscription = _subscription(message)
-    session.connection.subscriptions.add(subscription)
+    subscription = _subscription(cast("TopicData", message.data).topic, "topic", message.echo)
+    hub().subscribe(session.connection, subscription)
     await _confirm(session, message, subscription, ServerMessage.SUBSCRIBE)
 
 
 async def handle_unsubscribe(session: Session, message: Message) -> None:
     """Cease to hear a topic."""
-    subscription = _subscription(message)
-    session.connection.subscriptions.discard(subscription)
+    subscription = _subscription(cast("TopicData", message.data).topic, "topic", message.echo)
+    hub().unsubscribe(session.connection, subscription)
     await _confirm(session, message, subscription, ServerMessage.UNSUBSCRIBE)
 
 
@@ -108,23 +109,24 @@ async def handle_resume(session: Session, message: Message) -> None:
     """Replay what a lost connection missed, then say whether that was all of it."""
     data = cast("ResumeData", message.data)
     connection = session.connection
-    hub().adopt(connection, data.client_id)
+    await hub().hear(connection)
+    subscriptions = [
+        _subscription(topic, f"topics[{index}]", message.echo)
+        for index, topic in enumerate(data.topics)
+    ]
     with connection.hold():
-        missed = await hub().missed(connection, Place(data.epoch, data.seq))
-        # News since this connection joined was delivered to it anyhow; an end may have come between
-        # joining and resuming, when nobody stood in for the lost client, and is told only once.
-        earlier = [
-            frame
-            for seq, frame in missed or ()
-            if seq <= session.joined.seq or frame.once is not None
-        ]
+        hub().subscribe(connection, *subscriptions)
+        await hub().adopt(connection, data.client_id)
+        newest, missed = await hub().missed(connection, Place(data.epoch, data.seq))
         reply = ResumedData(
             recovered=missed is not None,
-            replayed=sum(connection.put(frame) for frame in earlier),
-            epoch=session.joined.epoch,
-            seq=session.joined.seq,
+            # What came since this connection joined was told already; it is told only once.
+            replayed=sum(connection.put(frame) for frame in missed or ()),
+            epoch=newest.epoch,
+            seq=newest.seq,
         )
         connection.outbox.put(server_frame(ServerMessage.RESUME, reply, message.echo))
+    await _heed(connection, subscriptions)
 
 
 async def handle_watch(session: Session, message: Message) -> None:
@@ -141,8 +143,8 @@ async def handle_watch(session: Session, message: Message) -> None:
             portfolio, standing = await run_blocking(watch)
         except RequestError as error:
             raise _frame_error(error, message.echo) from error
-        for topic in (Topic.PORTFOLIO_UPDATES, Topic.RISK_ALERTS):
-            connection.subscriptions.add(Subscription(topic, portfolio.portfolio_id))
+        news = (Topic.PORTFOLIO_UPDATES, Topic.RISK_ALERTS)
+        hub().subscribe(connection, *(Subscription(t, portfolio.portfolio_id) for t in news))
         await presence().changed(connection)
         connection.outbox.put(watching_frame(portfolio, standing, message.echo))
 
@@ -159,24 +161,29 @@ async def handle_unwatch(session: Session, message: Message) -> None:
     session.connection.outbox.put(server_frame(ServerMessage.UNWATCH, reply, message.echo))
 
 
-def _subscription(message: Message) -> Subscription:
-    data = cast("TopicData", message.data)
+def _subscription(topic: str, path: str, echo: str | None) -> Subscription:
     try:
-        return Subscription.parse(data.topic)
+        return Subscription.parse(topic)
     except TopicError as error:
-        raise FrameError(ErrorCode.UNKNOWN_TOPIC, str(error), ["topic"], message.echo) from error
+        raise FrameError(ErrorCode.UNKNOWN_TOPIC, str(error), [path], echo) from error
 
 
 async def _confirm(
     session: Session, message: Message, subscription: Subscription, kind: ServerMessage
 ) -> None:
-    await hub().subscriptions_changed(session.connection)
-    await presence().changed(session.connection)
     subscribed = kind is ServerMessage.SUBSCRIBE
     data = SubscriptionData(
         topic=str(subscription), status="subscribed" if subscribed else "unsubscribed"
     )
     session.connection.outbox.put(server_frame(kind, data, message.echo))
+    await _heed(session.connection, [subscription])
+
+
+async def _heed(connection: Connection, changed: Sequence[Subscription]) -> None:
+    """Act on changed subscriptions."""
+    if any(subscription.topic is Topic.PRICE_UPDATES for subscription in changed):
+        await hub().read_prices(connection)
+    await presence().changed(connection)
 
 
 def _frame_error(error: RequestError, echo: str | None) -> FrameError:

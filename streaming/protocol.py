@@ -241,10 +241,14 @@ class UnwatchData(_Data):
     portfolio_id: Annotated[str, StringConstraints(min_length=1, max_length=40)]
 
 
+TopicName = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+"""A topic, or a topic narrowed to one subject: ``price_updates:AAPL``."""
+
+
 class TopicData(_Data):
     """Names a topic."""
 
-    topic: Annotated[str, StringConstraints(min_length=1, max_length=100)]
+    topic: TopicName
     """A topic, or a topic narrowed to one subject: ``price_updates:AAPL``."""
 
 
@@ -265,6 +269,8 @@ class ResumeData(_Data):
     """The last sequence number that the client has seen."""
     client_id: Annotated[str, StringConstraints(min_length=1, max_length=64)]
     """The client id of the lost connection."""
+    topics: Annotated[list[TopicName], Field(max_length=100)] = Field(default_factory=list)
+    """Topics to subscribe to as of ``seq``: their news come in order, after what was missed."""
 
 
 class AuthData(_Data):
@@ -594,6 +600,7 @@ class ResumedData(_Data):
     replayed: int
     epoch: str
     seq: int
+    """The newest number at this moment: whatever comes from now on is beyond it."""
 
 
 class ErrorData(_Data):

@@ -15,6 +15,7 @@ from streaming.fanout.delivery import Address
 from streaming.fanout.publish import publish_durable, publish_ephemeral, publish_prices
 from streaming.frames import (
     point_frame,
+    price_points,
     progress_frame,
     risk_alert_frame,
     started_frame,
@@ -98,18 +99,9 @@ def tell_risk_breach(portfolio: Portfolio, breach: Mapping[str, Any], **_kwargs:
         logger.warning("%s: alert not told: %s", portfolio, error)
 
 
-def tell_prices(quotes: Mapping[str, Quote], **_kwargs: Any) -> None:
+def tell_prices(quotes: Mapping[str, Quote], ticks: int, **_kwargs: Any) -> None:
     """Tell newest prices."""
-    points = {
-        symbol: {
-            "price": quote.price,
-            "timestamp": quote.timestamp,
-            "source": quote.source,
-            "feed": quote.feed,
-        }
-        for symbol, quote in quotes.items()
-    }
     try:
-        publish_prices(points)
+        publish_prices(price_points(quotes), ticks)
     except RedisError as error:
         logger.warning("prices not told: %s", error)

@@ -10,8 +10,8 @@ from streaming.fanout.prices import PriceBatch
 from streaming.protocol import Topic
 from streaming.topics import Subscription
 
-REMEMBERED_ENDS = 10_000
-"""Requests whose end a connection remembers to have been told."""
+REMEMBERED_FRAMES = 10_000
+"""Durable frames that a connection remembers to have been told."""
 
 
 class Connection:
@@ -31,6 +31,8 @@ class Connection:
         self.outbox = outbox
         self.subscriptions: set[Subscription] = set()
         self.ids = {client_id}
+        self._prices: frozenset[str] = frozenset()
+        self._all_prices = False
         self._told: dict[str, None] = {}
         self._holds = 0
         self._held: list[Delivery] = []
@@ -66,20 +68,36 @@ class Connection:
             if delivery.once in self._told:
                 return False
             self._told[delivery.once] = None
-            if len(self._told) > REMEMBERED_ENDS:
+            if len(self._told) > REMEMBERED_FRAMES:
                 del self._told[next(iter(self._told))]
         self.outbox.put_text(delivery.text)
         return True
 
+    def subscribe(self, *subscriptions: Subscription) -> None:
+        """Hear topics."""
+        self.subscriptions.update(subscriptions)
+        self._read_prices()
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """Hear a topic no more."""
+        self.subscriptions.discard(subscription)
+        self._read_prices()
+
+    def _read_prices(self) -> None:
+        prices = [s.subject for s in self.subscriptions if s.topic is Topic.PRICE_UPDATES]
+        self._prices = frozenset(subject for subject in prices if subject is not None)
+        self._all_prices = None in prices
+
+    @property
+    def reads_prices(self) -> bool:
+        """Whether it hears any price."""
+        return self._all_prices or bool(self._prices)
+
     def deliver_prices(self, batch: PriceBatch) -> None:
         """Put those of the prices into the outbox that the client subscribed to."""
-        if Subscription(Topic.PRICE_UPDATES) not in self.subscriptions:
-            narrowed = {s.subject for s in self.subscriptions if s.topic is Topic.PRICE_UPDATES}
-            wanted = batch.only({subject for subject in narrowed if subject is not None})
-            if wanted is None:
-                return
-            batch = wanted
-        self.outbox.put_prices(batch)
+        wanted = batch if self._all_prices else batch.only(self._prices)
+        if wanted is not None:
+            self.outbox.put_prices(wanted)
 
     @contextmanager
     def hold(self) -> Iterator[None]:

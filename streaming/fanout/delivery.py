@@ -65,6 +65,7 @@ class Delivery:
         return cls(address=address, text=to_json(frame).decode(), once=once, before=before)
 
     def at(self, place: Place) -> Self:
-        """The same with its place in the owner's history."""
+        """The same with its place in the owner's history, which names it if nothing else does."""
         tail = f',"seq":{place.seq},"epoch":"{place.epoch}"}}'
-        return replace(self, text=self.text[:-1] + tail)
+        once = self.once or f"{place.epoch}:{place.seq}"
+        return replace(self, text=self.text[:-1] + tail, once=once)

@@ -8,9 +8,9 @@ gives the number it had.
 import secrets
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 from django.conf import settings
-from redis import Redis
 from redis.commands.core import Script
 
 from marketdata.redis_client import redis_client, redis_key
@@ -32,6 +32,14 @@ local seq = redis.call('INCR', KEYS[1])
 redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[2], seq .. '-1', 'message', ARGV[1])
 if KEYS[3] ~= '' then redis.call('SET', KEYS[3], seq, 'EX', ARGV[3]) end
 return {epoch, seq}
+"""
+
+
+_SKIP = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return end
+if tonumber(redis.call('GET', KEYS[2]) or 0) < tonumber(ARGV[2]) then
+    redis.call('SET', KEYS[2], ARGV[2])
+end
 """
 
 
@@ -95,6 +103,46 @@ def untold(keys: list[str]) -> list[str]:
     return [key for key, seq in zip(keys, told, strict=True) if seq is None]
 
 
-def forget(client: "Redis") -> None:
-    """Begin a new epoch, as after the loss of Redis' data."""
-    client.delete(epoch_key())
+async def newest_place(client: Any, owner: str) -> Place:
+    """Where an owner's history ends; the epoch is empty before the first frame."""
+    epoch, seq = await client.mget(epoch_key(), seq_key(owner))
+    return Place(epoch.decode() if epoch else "", int(seq or 0))
+
+
+async def skip_to(client: Any, owner: str, place: Place) -> None:
+    """Give no number up to ``place`` again: a Redis that lost its newest frames would."""
+    await client.eval(_SKIP, 2, epoch_key(), seq_key(owner), place.epoch, place.seq)
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """What was told after a place.
+
+    Attributes:
+        newest: Where the history ends.
+        messages: Number and message of each frame; None when some are no longer kept.
+    """
+
+    newest: Place
+    messages: list[tuple[int, bytes]] | None
+
+
+async def missed(client: Any, owner: str, since: Place) -> Missed:
+    """What an owner was told after ``since``."""
+    async with client.pipeline() as pipe:
+        pipe.mget(epoch_key(), seq_key(owner))
+        pipe.xrange(stream_key(owner), f"{since.seq + 1}-0", "+")
+        (epoch, seq), entries = await pipe.execute()
+    newest = Place(epoch.decode() if epoch else "", int(seq or 0))
+    if newest.epoch != since.epoch or len(entries) != newest.seq - since.seq:
+        return Missed(newest, None)
+    return Missed(newest, _numbered(entries))
+
+
+async def kept(client: Any, owner: str, first: int) -> list[tuple[int, bytes]]:
+    """Number and message of the frames that are kept, from number ``first`` on."""
+    return _numbered(await client.xrange(stream_key(owner), f"{first}-0", "+"))
+
+
+def _numbered(entries: Any) -> list[tuple[int, bytes]]:
+    return [(int(name.split(b"-")[0]), fields[b"message"]) for name, fields in entries]

@@ -8,7 +8,6 @@ frame and never loses it.
 
 import asyncio
 import logging
-import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,16 +17,13 @@ from pydantic_core import from_json
 from redis import asyncio as redis_asyncio
 from redis.exceptions import RedisError
 
-from marketdata.quotes import FeedStatus, feed_status
-from streaming.executor import run_blocking
-from streaming.fanout import history
+from streaming.fanout import history, lineage
 from streaming.fanout.connection import Connection
 from streaming.fanout.delivery import Delivery
 from streaming.fanout.history import Place
-from streaming.fanout.prices import PriceBatch
-from streaming.fanout.publish import PRICES_GROUP, owner_group
-from streaming.frames import feed_status_frame
-from streaming.protocol import Topic
+from streaming.fanout.price_relay import PriceRelay
+from streaming.fanout.publish import owner_group
+from streaming.topics import Subscription
 
 logger = logging.getLogger(__name__)
 
@@ -86,8 +82,7 @@ class Hub:
         # redis-py types every reply as a union of all that a server could be set to send.
         self._redis: Any = redis_asyncio.Redis.from_url(settings.REDIS_URL, socket_timeout=None)
         self._feeds: dict[str, _Feed] = {}
-        self._price_readers: set[Connection] = set()
-        self._feed_status: FeedStatus | None = None
+        self._prices = PriceRelay(self._layer)
         self._channel = ""
         self._tasks: list[asyncio.Task[None]] = []
         self._lock = asyncio.Lock()
@@ -109,16 +104,31 @@ class Hub:
             RedisError: Redis is away; the catch-up serves the connection when it is back.
         """
         async with self._lock:
-            await self._start()
             owner = connection.owner.key
             feed = self._feeds.setdefault(owner, _Feed(Place("", 0)))
             feed.add(connection)
+            await self._start()
             if not feed.joined:
                 await self._join_group(owner, feed)
             return feed.place
 
+    async def hear(self, connection: Connection) -> None:
+        """Make sure that a connection hears its owner's frames before it asks for any.
+
+        Raises:
+            RedisError: Redis was away when it connected, and still is.
+        """
+        feed = self._feeds.get(connection.owner.key)
+        if feed is not None and not feed.joined:
+            await self.join(connection)
+
     async def leave(self, connection: Connection) -> None:
-        """Stop delivering to a connection that is gone."""
+        """Stop delivering to a connection that is gone.
+
+        Raises:
+            RedisError: Redis is away; nothing is delivered all the same.
+        """
+        await self._prices.detach(connection, self._channel)
         async with self._lock:
             owner = connection.owner.key
             feed = self._feeds.get(owner)
@@ -127,45 +137,51 @@ class Hub:
                 if not feed.connections:
                     del self._feeds[owner]
                     await self._layer.group_discard(owner_group(owner), self._channel)
-            connection.subscriptions.clear()
-            await self._update_price_reader(connection)
 
-    async def subscriptions_changed(self, connection: Connection) -> None:
-        """Join or leave the price group as the process' connections need it."""
-        async with self._lock:
-            feed = self._feeds.get(connection.owner.key)
-            if feed is not None and connection in feed.connections:
-                feed.add(connection)
-            await self._update_price_reader(connection)
+    def subscribe(self, connection: Connection, *subscriptions: Subscription) -> None:
+        """Deliver the frames of topics to a connection from now on; ``read_prices`` follows."""
+        connection.subscribe(*subscriptions)
+        self._note(connection)
 
-    def adopt(self, connection: Connection, client_id: str) -> None:
-        """Let a connection stand in for a lost one: what was for that one comes here."""
+    def unsubscribe(self, connection: Connection, subscription: Subscription) -> None:
+        """Deliver the frames of a topic no more; ``read_prices`` follows."""
+        connection.unsubscribe(subscription)
+        self._note(connection)
+
+    async def read_prices(self, connection: Connection) -> None:
+        """Begin or cease to give prices to a connection whose subscriptions have changed."""
+        if connection.reads_prices:
+            await self._prices.attach(connection, self._channel)
+        else:
+            await self._prices.detach(connection, self._channel)
+
+    async def adopt(self, connection: Connection, client_id: str) -> None:
+        """Let a connection stand in for a lost one: what was for that one comes here.
+
+        Raises:
+            RedisError: Redis is away; it stands in for that one, but not for those before it.
+        """
         connection.ids.add(client_id)
-        feed = self._feeds.get(connection.owner.key)
-        if feed is not None and connection in feed.connections:
-            feed.add(connection)
+        self._note(connection)
+        connection.ids |= await lineage.inherit(self._redis, connection)
+        self._note(connection)
 
     async def missed(
         self, connection: Connection, since: Place
-    ) -> list[tuple[int, Delivery]] | None:
-        """Frames for a connection after a place, or None when they are no longer kept."""
-        owner = connection.owner.key
-        async with self._redis.pipeline() as pipe:
-            pipe.get(history.epoch_key())
-            pipe.get(history.seq_key(owner))
-            pipe.xrange(history.stream_key(owner), f"{since.seq + 1}-0", "+")
-            epoch, newest, entries = await pipe.execute()
-        if epoch is None or epoch.decode() != since.epoch or since.seq > int(newest or 0):
-            return None
-        if len(entries) != int(newest or 0) - since.seq:
-            return None
-        found = []
-        for entry_id, fields in entries:
-            seq = int(entry_id.split(b"-")[0])
-            delivery = Delivery.decode(fields[b"message"])
-            if connection.wants(delivery.address):
-                found.append((seq, delivery.at(Place(since.epoch, seq))))
-        return found
+    ) -> tuple[Place, list[Delivery] | None]:
+        """Where the owner's history ends, and what a connection was to hear after ``since``.
+
+        The frames are None when some of them are no longer kept.
+        """
+        found = await history.missed(self._redis, connection.owner.key, since)
+        if found.messages is None:
+            return found.newest, None
+        numbered = [(seq, Delivery.decode(message)) for seq, message in found.messages]
+        return found.newest, [
+            delivery.at(Place(since.epoch, seq))
+            for seq, delivery in numbered
+            if connection.wants(delivery.address)
+        ]
 
     async def close(self) -> None:
         """Stop the hub's tasks and connections."""
@@ -176,36 +192,22 @@ class Hub:
         await self._layer.flush()
         await self._redis.aclose()
 
+    def _note(self, connection: Connection) -> None:
+        feed = self._feeds.get(connection.owner.key)
+        if feed is not None and connection in feed.connections:
+            feed.add(connection)
+
     async def _start(self) -> None:
         if not self._tasks:
+            self._tasks = [asyncio.create_task(self._catch_up(), name="hub-catch-up")]
+        if not self._channel:
             self._channel = await self._layer.new_channel()
-            self._tasks = [
-                asyncio.create_task(self._receive(), name="hub-receive"),
-                asyncio.create_task(self._catch_up(), name="hub-catch-up"),
-            ]
+            self._tasks.append(asyncio.create_task(self._receive(), name="hub-receive"))
 
     async def _join_group(self, owner: str, feed: _Feed) -> None:
         await self._layer.group_add(owner_group(owner), self._channel)
-        newest = await self._newest(owner)
+        feed.place = await history.newest_place(self._redis, owner)
         feed.joined = True
-        if not feed.place.epoch:
-            feed.place = newest
-
-    async def _newest(self, owner: str) -> Place:
-        epoch, seq = await self._redis.mget(history.epoch_key(), history.seq_key(owner))
-        return Place(epoch.decode() if epoch else "", int(seq or 0))
-
-    async def _update_price_reader(self, connection: Connection) -> None:
-        reads = any(s.topic is Topic.PRICE_UPDATES for s in connection.subscriptions)
-        before = bool(self._price_readers)
-        (self._price_readers.add if reads else self._price_readers.discard)(connection)
-        after = bool(self._price_readers)
-        if reads and self._feed_status is not None:
-            connection.outbox.put(feed_status_frame(self._feed_status))
-        if after and not before:
-            await self._layer.group_add(PRICES_GROUP, self._channel)
-        elif before and not after:
-            await self._layer.group_discard(PRICES_GROUP, self._channel)
 
     async def _receive(self) -> None:
         while True:
@@ -219,13 +221,11 @@ class Hub:
 
     async def _dispatch(self, message: dict[str, Any]) -> None:
         if message["type"] == "prices":
-            batch = PriceBatch(from_json(message["prices"]), time.time())
-            for reader in self._price_readers:
-                reader.deliver_prices(batch)
+            await self._prices.take(from_json(message["prices"]), int(message["ticks"]))
             return
         owner = message["owner"]
         feed = self._feeds.get(owner)
-        if feed is None:
+        if feed is None or not feed.joined:
             return
         if message["type"] == "ephemeral":
             feed.deliver(Delivery.decode(message["message"]))
@@ -242,46 +242,41 @@ class Hub:
         while True:
             await asyncio.sleep(CATCH_UP_SECONDS)
             try:
-                await self._look_for_missing()
-                await self._look_at_feed()
+                async with self._lock:
+                    await self._start()
+                for owner in list(self._feeds):
+                    await self._catch_up_with(owner)
+                await self._prices.look(self._channel)
             except RedisError as error:
                 logger.warning("catch-up waits for Redis: %s", error)
 
-    async def _look_for_missing(self) -> None:
-        owners = list(self._feeds)
-        if not owners:
+    async def _catch_up_with(self, owner: str) -> None:
+        feed = self._feeds.get(owner)
+        if feed is None:
             return
-        keys = [history.epoch_key(), *map(history.seq_key, owners)]
-        epoch, *newest = await self._redis.mget(keys)
-        for owner, seq in zip(owners, newest, strict=True):
-            feed = self._feeds.get(owner)
-            here = Place(epoch.decode() if epoch else "", int(seq or 0))
-            if feed is not None and here != feed.place and here.seq:
-                await self._deliver_missing(owner, feed)
-            if feed is not None and not feed.joined:
-                async with self._lock:
-                    if self._feeds.get(owner) is feed:
-                        await self._join_group(owner, feed)
-
-    async def _look_at_feed(self) -> None:
-        """Tell price readers when the feed goes stale or ticks again."""
-        before, self._feed_status = self._feed_status, await run_blocking(feed_status)
-        if before is not None and before.stale == self._feed_status.stale:
+        if not feed.joined:
+            async with self._lock:
+                if self._feeds.get(owner) is feed:
+                    await self._join_group(owner, feed)
             return
-        for reader in self._price_readers:
-            reader.outbox.put(feed_status_frame(self._feed_status))
+        before = feed.place
+        newest = await history.newest_place(self._redis, owner)
+        if newest.epoch == before.epoch and newest.seq < before.seq:
+            logger.warning("Redis has lost the frames %d to %d", newest.seq + 1, before.seq)
+            await history.skip_to(self._redis, owner, before)
+        elif newest != feed.place and newest.seq:
+            await self._deliver_missing(owner, feed)
 
     async def _deliver_missing(self, owner: str, feed: _Feed) -> None:
         """Deliver what the history holds beyond the newest number delivered."""
-        newest = await self._newest(owner)
+        newest = await history.newest_place(self._redis, owner)
         first = feed.place.seq + 1 if newest.epoch == feed.place.epoch else 1
-        entries = await self._redis.xrange(history.stream_key(owner), f"{first}-0", "+")
-        for entry_id, fields in entries:
-            place = Place(newest.epoch, int(entry_id.split(b"-")[0]))
+        for seq, message in await history.kept(self._redis, owner, first):
             # Another task may have delivered it while this one waited for Redis.
-            if place.epoch == feed.place.epoch and place.seq <= feed.place.seq:
+            if newest.epoch == feed.place.epoch and seq <= feed.place.seq:
                 continue
-            feed.deliver(Delivery.decode(fields[b"message"]).at(place))
+            place = Place(newest.epoch, seq)
+            feed.deliver(Delivery.decode(message).at(place))
             feed.place = place
 
 

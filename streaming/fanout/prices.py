@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -20,22 +20,27 @@ class PriceBatch:
 
     prices: Mapping[str, Any]
     timestamp: float
+    _parts: dict[frozenset[str], "PriceBatch | None"] = field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
 
     @cached_property
-    def text(self) -> str:
-        """The frame as JSON, complete but for the receiving client's id."""
+    def body(self) -> bytes:
+        """The frame as JSON, up to where the receiving client's id is to be added."""
         frame = {
             "type": ServerMessage.PRICE_UPDATE.value,
             "data": {"prices": self.prices},
             "timestamp": self.timestamp,
         }
-        return json.dumps(frame, separators=(",", ":"), allow_nan=False)
+        return json.dumps(frame, separators=(",", ":"), allow_nan=False)[:-1].encode()
 
     def then(self, newer: "PriceBatch") -> "PriceBatch":
         """Both in one: the newer price of each symbol."""
         return PriceBatch({**self.prices, **newer.prices}, newer.timestamp)
 
-    def only(self, symbols: set[str]) -> "PriceBatch | None":
-        """Those of some symbols, or None when there is none."""
-        wanted = {symbol: self.prices[symbol] for symbol in symbols & self.prices.keys()}
-        return PriceBatch(wanted, self.timestamp) if wanted else None
+    def only(self, symbols: frozenset[str]) -> "PriceBatch | None":
+        """Those of some symbols, or None when there is none; made once for all who want them."""
+        if symbols not in self._parts:
+            wanted = {symbol: self.prices[symbol] for symbol in symbols & self.prices.keys()}
+            self._parts[symbols] = PriceBatch(wanted, self.timestamp) if wanted else None
+        return self._parts[symbols]

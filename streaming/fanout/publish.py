@@ -63,9 +63,14 @@ def publish_ephemeral(
     )
 
 
-def publish_prices(prices: Mapping[str, Mapping[str, Any]]) -> None:
-    """Send newest prices to every subscriber of prices."""
-    _group_send(PRICES_GROUP, {"type": "prices", "prices": to_json(prices)})
+def publish_prices(prices: Mapping[str, Mapping[str, Any]], ticks: int) -> None:
+    """Send newest prices to every subscriber of prices.
+
+    Args:
+        prices: ``protocol.PricePoint`` documents by symbol.
+        ticks: How many quotes have been recorded with them; tells a reader what it did not hear.
+    """
+    _group_send(PRICES_GROUP, {"type": "prices", "prices": to_json(prices), "ticks": ticks})
 
 
 @cache

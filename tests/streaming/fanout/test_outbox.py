@@ -38,8 +38,11 @@ class Client:
     def read_on(self) -> None:
         self._open.set()
 
-    async def send(self, text: str) -> None:
-        self.received.put_nowait(json.loads(text))
+    def send(self, payload: bytes) -> None:
+        self.received.put_nowait(json.loads(payload))
+
+    async def send_slowly(self, text: str) -> None:
+        self.send(text.encode())
 
     async def next(self) -> dict[str, Any]:
         return await self.received.get()
@@ -47,7 +50,7 @@ class Client:
 
 @asynccontextmanager
 async def running(client: Client) -> AsyncIterator[Outbox]:
-    outbox = Outbox("client1", client.send, client)
+    outbox = Outbox("client1", client.send_slowly, client)
     task = asyncio.create_task(outbox.run())
     yield outbox
     task.cancel()
