@@ -25,6 +25,9 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 HEARTBEAT_SECONDS = 30.0
+RESUME = "resume"
+"""Names our own resumption, so that a refusal of it is told from others."""
+RESUME_AGAIN_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 30.0
 FIRST_FINAL_CODE, LAST_FINAL_CODE = 4000, 4499
 """Close codes after which reconnecting is no use."""
@@ -60,7 +63,13 @@ class _Pending:
 
 @dataclass
 class _Place:
-    """Where this client stands in the server's numbered frames."""
+    """Where this client stands in the server's numbered frames.
+
+    Attributes:
+        client_id: The last connection of which nothing can be missing any more.
+        epoch: Names the run of numbers; empty while the server has not told any.
+        seq: The number of the last frame.
+    """
 
     client_id: str = ""
     epoch: str = ""
@@ -84,6 +93,7 @@ class OptimizationClient:
     _answered: deque[str] = field(default_factory=lambda: deque(maxlen=1000), init=False)
     _topics: set[str] = field(default_factory=set, init=False)
     _place: _Place = field(default_factory=_Place, init=False)
+    _client_id: str = field(default="", init=False)
     _connected: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _tasks: list["asyncio.Task[None]"] = field(default_factory=list, init=False)
 
@@ -178,7 +188,10 @@ class OptimizationClient:
             except ConnectionClosed as error:
                 code = error.rcvd.code if error.rcvd is not None else 1006
                 if FIRST_FINAL_CODE <= code <= LAST_FINAL_CODE:
-                    raise ConnectionRefusedByServerError(str(error)) from error
+                    refusal = ConnectionRefusedByServerError(str(error))
+                    for pending in self._pending.values():
+                        pending.end.set_exception(refusal)
+                    raise refusal from error
             except (OSError, InvalidHandshake, TimeoutError) as error:
                 print(f"no connection ({error}); next attempt in {pause:g} s", file=sys.stderr)
             finally:
@@ -197,23 +210,42 @@ class OptimizationClient:
 
     async def _begin(self, socket: ClientConnection, greeting: Frame) -> None:
         """Pick up where the last connection ended."""
-        lost, data = self._place, greeting["data"]
-        self._place = _Place(data["client_id"], data["epoch"], data["seq"])
-        self._socket = socket
-        for topic in self._topics:
-            await self._send({"type": "subscribe", "data": {"topic": topic}})
-        if lost.client_id:
-            place = {"client_id": lost.client_id, "epoch": lost.epoch, "seq": lost.seq}
-            await self._send({"type": "resume", "data": place})
+        data = greeting["data"]
+        self._socket, self._client_id = socket, data["client_id"]
+        if self._place.epoch:
+            await self._resume()
+        else:
+            self._place = _Place(data["client_id"], data["epoch"], data["seq"])
+            for topic in self._topics:
+                await self._send({"type": "subscribe", "data": {"topic": topic}})
         for pending in list(self._pending.values()):
             await self._send(pending.frame)
         self._connected.set()
+
+    async def _resume(self) -> None:
+        """Ask for what was missed, and to hear the topics from there on."""
+        place = {**vars(self._place), "topics": sorted(self._topics)}
+        await self._send({"type": "resume", "data": place, "request_id": RESUME})
+
+    def _resumed(self, frame: Frame) -> None:
+        """Go on from where the server says, or ask again when it could not look."""
+        if frame["type"] == "resume":
+            data = frame["data"]
+            self._place = _Place(self._client_id, data["epoch"], data["seq"])
+        elif frame["data"]["retry"]:
+            self._tasks.append(asyncio.create_task(self._resume_again()))
+
+    async def _resume_again(self) -> None:
+        await asyncio.sleep(RESUME_AGAIN_SECONDS)
+        await self._resume()
 
     def _take(self, frame: Frame) -> None:
         """Note a frame's place, and give it to whoever waits for it."""
         if frame.get("seq") is not None:
             self._place.epoch, self._place.seq = frame["epoch"], frame["seq"]
         request_id = frame.get("request_id") or ""
+        if request_id == RESUME:
+            self._resumed(frame)
         if _is_end(frame) and request_id in self._answered:
             # After a reconnect the end may come twice: replayed, and as the repetition's answer.
             return

@@ -103,6 +103,12 @@ def untold(keys: list[str]) -> list[str]:
     return [key for key, seq in zip(keys, told, strict=True) if seq is None]
 
 
+async def beginning(client: Any, owner: str) -> Place:
+    """Where an owner's history ends; an epoch begins now if there was none."""
+    await client.set(epoch_key(), secrets.token_hex(8), nx=True)
+    return await newest_place(client, owner)
+
+
 async def newest_place(client: Any, owner: str) -> Place:
     """Where an owner's history ends; the epoch is empty before the first frame."""
     epoch, seq = await client.mget(epoch_key(), seq_key(owner))

@@ -206,7 +206,7 @@ class Hub:
 
     async def _join_group(self, owner: str, feed: _Feed) -> None:
         await self._layer.group_add(owner_group(owner), self._channel)
-        feed.place = await history.newest_place(self._redis, owner)
+        feed.place = await history.beginning(self._redis, owner)
         feed.joined = True
 
     async def _receive(self) -> None:
