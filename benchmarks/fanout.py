@@ -146,7 +146,7 @@ async def connect(port: int, count: int, subscribe: bool, received: Received) ->
             for _ in range(min(100, count - first))
         ]
         opened = [protocol for _, protocol in await asyncio.gather(*batch)]
-        await asyncio.gather(*(asyncio.wait_for(client.open, 30) for client in opened))
+        await asyncio.gather(*(asyncio.wait_for(client.open, 120) for client in opened))
         clients += opened
     return clients
 
@@ -300,7 +300,7 @@ async def run(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     finally:
         for child in (web, plain):
             child.send_signal(signal.SIGTERM)
-            child.wait(10)
+            child.wait(60)
     ratio = figures["group_send"]["p50_ms"] / figures["hub"]["p50_ms"]
     return {**figures, "p50_ratio": round(ratio, 1)}
 

@@ -5,7 +5,7 @@ import json
 import logging
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -83,6 +83,9 @@ class OptimizationConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # cha
             return
         self.client_id = f"client{secrets.token_hex(6)}"
         bind_contextvars(client_id=self.client_id)
+        self._inbox: list[Message] = []
+        self._working = self._stopped = False
+        self._tasks: set[asyncio.Task[None]] = set()
         self._bucket = TokenBucket.full(settings.MAX_MESSAGES_PER_SECOND, time.monotonic())
         await self.accept(handshake.subprotocol)
         try:
@@ -110,10 +113,9 @@ class OptimizationConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # cha
             await self._turn_away("MAX_CONNECTIONS_PER_USER", settings.MAX_CONNECTIONS_PER_USER)
             return
         flow = self.scope.get("extensions", {}).get(FLOW_EXTENSION)
-        outbox = Outbox(self.client_id, self.send, flow)
+        outbox = Outbox(self.client_id, flow, self.send, self._start)
         outbox.on_overflow(self._drop)
         connection = Connection(self.client_id, credential.owner, outbox)
-        self._inbox: asyncio.Queue[Message] = asyncio.Queue(INBOX_MESSAGES)
         self.flow = flow
         self.credential = credential
         try:
@@ -125,12 +127,6 @@ class OptimizationConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # cha
             outbox.put(reply)
         status = _status(self.session, credential.username)
         outbox.put(server_frame(ServerMessage.CONNECTION_STATUS, status))
-        self._tasks = [
-            asyncio.create_task(outbox.run(), name=f"outbox {self.client_id}"),
-            asyncio.create_task(self._work(), name=f"inbox {self.client_id}"),
-        ]
-        for task in self._tasks:
-            task.add_done_callback(self._task_ended)
         detail = "the token or the session has ended; sign in again"
         guard().watch(self.client_id, credential, lambda: self._end(detail))
         await presence().changed(connection)
@@ -166,7 +162,14 @@ class OptimizationConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # cha
             reply = HeartbeatReplyData(server_time=_now())
             outbox.put(server_frame(ServerMessage.HEARTBEAT, reply, message.echo))
             return
-        await self._inbox.put(message)
+        while len(self._inbox) >= INBOX_MESSAGES:
+            await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        if self._stopped:
+            return
+        self._inbox.append(message)
+        if not self._working:
+            self._working = True
+            self._start(self._work(), "inbox")
 
     async def _sign_in(self, text: str | None) -> None:
         """Take a frame of a client that showed no credentials: only ``auth`` helps it."""
@@ -192,10 +195,10 @@ class OptimizationConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # cha
         await self._open(credential, reply)
 
     async def _work(self) -> None:
-        """Handle this client's frames one after the other."""
-        assert self.session is not None  # noqa: S101 - started by _open
-        while True:
-            message = await self._inbox.get()
+        """Handle this client's frames one after the other, until none waits."""
+        assert self.session is not None  # noqa: S101 - only then a frame is kept
+        while self._inbox:
+            message = self._inbox.pop(0)
             try:
                 check_allowed(self.credential, message)
                 await HANDLERS[message.type](self.session, message)
@@ -207,9 +210,17 @@ class OptimizationConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # cha
                     ErrorCode.SERVICE_UNAVAILABLE, detail + "; retry later", (), message.echo
                 )
                 self.session.connection.outbox.put(_refusal(refusal))
+        self._working = False
+
+    def _start(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Start a task that ends with the connection; an idle connection has none."""
+        task = asyncio.create_task(work, name=f"{name} {self.client_id}")
+        self._tasks.add(task)
+        task.add_done_callback(self._task_ended)
 
     def _task_ended(self, task: asyncio.Task[None]) -> None:
         """Close a connection that a defect of ours left without its reader or its writer."""
+        self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
         if error is not None:
             logger.error("%s ended", task.get_name(), exc_info=error)
@@ -237,7 +248,12 @@ class OptimizationConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # cha
         return True
 
     def _stop(self) -> None:
-        for task in self._tasks:
+        """Take nothing more and tell nothing more."""
+        assert self.session is not None  # noqa: S101 - only an open connection is stopped
+        self._stopped = True
+        self._inbox.clear()
+        self.session.connection.outbox.close()
+        for task in list(self._tasks):
             task.cancel()
 
     async def _refuse(self, detail: str) -> None:

@@ -492,6 +492,8 @@ export interface ResumeData {
   seq: number;
   /** The client id of the lost connection. */
   client_id: string;
+  /** Topics to subscribe to as of `seq`: their news come in order, after what was missed. */
+  topics?: Array<string>;
 }
 
 /** Ends the replay of missed frames. */
@@ -500,6 +502,7 @@ export interface ResumedData {
   recovered: boolean;
   replayed: number;
   epoch: string;
+  /** The newest number at this moment: whatever comes from now on is beyond it. */
   seq: number;
 }
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -50,11 +50,15 @@ class Client:
 
 @asynccontextmanager
 async def running(client: Client) -> AsyncIterator[Outbox]:
-    outbox = Outbox("client1", client.send_slowly, client)
-    task = asyncio.create_task(outbox.run())
-    yield outbox
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    tasks: set[asyncio.Task[None]] = set()
+
+    def start(work: Coroutine[Any, Any, None], name: str) -> None:
+        tasks.add(asyncio.create_task(work, name=name))
+
+    yield Outbox("client1", client, client.send_slowly, start)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def numbered(number: int) -> dict[str, Any]:
