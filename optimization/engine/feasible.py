@@ -73,6 +73,8 @@ def check_bounds(problem: Problem) -> None:
     """
     constraints, n = problem.constraints, problem.n_assets
     own = ["constraints.asset_bounds"] if constraints.asset_bounds else []
+    if not own and n * constraints.lower <= 1.0 <= n * constraints.upper:
+        return
     lower, upper = asset_bounds(problem)
     largest, smallest = float(upper.sum()), float(lower.sum())
     if constraints.sum_to_one and largest < 1.0 - SLACK:

@@ -1,5 +1,6 @@
 """The values that go into the engine and come out of it: frozen, and checked when built."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -81,6 +82,7 @@ class Problem:
         risk_budgets: Share of the risk that each asset may carry under risk parity, by symbol;
             the rest is shared equally. None shares all of it equally.
         prices: Price of one share of each asset, shape (n,); needed for whole shares only.
+        square_sum: Σ of all squared returns, a scale that many steps ask for.
     """
 
     returns: FloatArray
@@ -91,6 +93,7 @@ class Problem:
     risk_aversion: float = 1.0
     risk_budgets: Mapping[str, float] | None = None
     prices: FloatArray | None = None
+    square_sum: float = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         returns = np.ascontiguousarray(self.returns, dtype=np.float64)
@@ -117,7 +120,9 @@ class Problem:
                 f"{observations} return(s) in the window; at least 2 are needed to measure risk",
                 ["parameters.lookback"],
             )
-        if not np.isfinite(returns).all():
+        # A sum of squares is finite only if every return is, and costs one pass for both.
+        square_sum = float(np.vdot(returns, returns))
+        if not math.isfinite(square_sum) and not np.isfinite(returns).all():
             column = int(np.flatnonzero(~np.isfinite(returns).all(axis=0))[0])
             raise InvalidProblemError(
                 f"the returns of {self.symbols[column]} hold a missing or infinite value",
@@ -130,6 +135,7 @@ class Problem:
         returns = returns.view()  # the caller's own array stays as writable as it was
         returns.flags.writeable = False
         object.__setattr__(self, "returns", returns)
+        object.__setattr__(self, "square_sum", square_sum)
         object.__setattr__(self, "symbols", tuple(self.symbols))
 
     def _check_preferences(self) -> None:
@@ -138,14 +144,16 @@ class Problem:
                 f"risk_aversion is {self.risk_aversion:g}; it is greater than 0",
                 ["parameters.risk_aversion"],
             )
-        for symbol, share in (self.risk_budgets or {}).items():
+        if self.risk_budgets is None:
+            return
+        for symbol, share in self.risk_budgets.items():
             if symbol not in self.symbols or not 0 < share < 1:
                 raise InvalidProblemError(
                     f"the risk budget of {symbol} is {share:g}; it belongs to one of the symbols"
                     " and lies between 0 and 1",
                     [f"parameters.risk_budgets.{symbol}"],
                 )
-        total, some = sum((self.risk_budgets or {}).values()), len(self.risk_budgets or {})
+        total, some = sum(self.risk_budgets.values()), len(self.risk_budgets)
         if total > 1 + 1e-12 or (some == len(self.symbols) and total < 1 - 1e-12):
             raise InvalidProblemError(
                 f"the risk budgets sum to {total:g}; they sum to 1", ["parameters.risk_budgets"]

@@ -9,7 +9,7 @@ import numpy as np
 
 from optimization.engine.errors import InvalidProblemError
 from optimization.engine.feasible import check_bounds
-from optimization.engine.moments import RollingMoments, estimate_covariance
+from optimization.engine.moments import RollingMoments
 from optimization.engine.problem import FloatArray, Problem, Solution
 
 REFRESH = 512
@@ -109,8 +109,7 @@ class Session:
         problem, n = self._problem, self._problem.n_assets
         rolls = self._covariance in (None, "sample") and 2 * n <= self._length and n <= DENSE
         if not rolls:
-            covariance = estimate_covariance(problem.returns, self._covariance)
-            return self._instances.instance_with(problem, covariance)
+            return self._instances.instance_of(problem, self._covariance)
         if self._moments is None or self._rows_since_refresh >= REFRESH:
             self._moments = RollingMoments(problem.returns)
             self._rows_since_refresh = 0

@@ -79,9 +79,12 @@ def certify(instance: Instance, weights: FloatArray, evidence: Evidence) -> Cert
     if instance.objective in RATIOS:
         return _certify_ratio(instance, weights, evidence)
     value, model, unit = _MODELS[instance.objective](instance, weights, evidence)
-    cones = cone_model(instance, weights, evidence)
-    linear = minimise_linear(model.gradient + cones.gradient, instance.region, model.cost_weight)
-    distance = value - model.offset - cones.offset - linear.value
+    gradient, offset = model.gradient, model.offset
+    if instance.cones:
+        cones = cone_model(instance, weights, evidence)
+        gradient, offset = gradient + cones.gradient, offset + cones.offset
+    linear = minimise_linear(gradient, instance.region, model.cost_weight)
+    distance = value - offset - linear.value
     return Certificate(value, max(distance, 0.0) / max(abs(value), unit), linear)
 
 
@@ -116,7 +119,7 @@ Linearised = tuple[float, LinearModel, float]
 
 def _variance(instance: Instance, weights: FloatArray, _evidence: Evidence) -> Linearised:
     gradient = 2.0 * instance.covariance.times(weights)
-    value = instance.covariance.variance(weights)
+    value = max(0.5 * float(gradient @ weights), 0.0)
     return value, LinearModel(-value, gradient), SMALL**2 * instance.variance_scale
 
 
@@ -313,7 +316,7 @@ def lowest_risk(instance: Instance) -> float:
     for _ in range(LEAST_RISK_ROUNDS):
         quadratic = instance.covariance
         if instance.objective == Objective.MAXIMIZE_SORTINO:
-            quadratic = Covariance(instance.excess[short] / np.sqrt(len(short)))
+            quadratic = Covariance(instance.excess[short], scale=1.0 / len(short))
         weights = QuadraticProgramme(quadratic, region).solve(np.zeros(region.n_assets)).weights
         _, _, slope, _ = ratio_parts(instance, weights)
         best = max(best, minimise_linear(slope, region).value)

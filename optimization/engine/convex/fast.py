@@ -1,5 +1,6 @@
 """The fast paths: one per objective, for constraints that are linear in the weights."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,6 +15,8 @@ from optimization.engine.convex.sortino import maximise_sortino
 from optimization.engine.convex.volatility import lies_on_frontier, maximise_within
 from optimization.engine.errors import SolverFailureError
 from optimization.engine.problem import FloatArray, Objective
+
+Polish = Callable[[], FloatArray | None]
 
 
 @dataclass(frozen=True)
@@ -40,18 +43,24 @@ class Warm:
 
 @dataclass(frozen=True)
 class FastOutcome:
-    """Weights from a fast path, what certifies them, and what speeds up the next solution."""
+    """Weights from a fast path, what certifies them, and what speeds up the next solution.
+
+    Attributes:
+        weights: Shape (n,).
+        evidence: What the solver knows beyond them.
+        solver: Its name.
+        warm: For the next solution.
+        polish: Where a certificate is not sharp, better weights, or None if there are none.
+    """
 
     weights: FloatArray
     evidence: Evidence
     solver: str
     warm: Warm
+    polish: Polish | None = None
 
 
 COLD = Warm()
-
-SHARP = 1e-12
-"""Distance to the optimum, in the assets' own variance, beyond which an answer is polished."""
 
 
 def is_fast(instance: Instance) -> bool:
@@ -73,31 +82,30 @@ def solve_fast(instance: Instance, warm: Warm = COLD) -> FastOutcome:
         return outcome
     if not lies_on_frontier(instance):
         raise SolverFailureError("a limit on a deviation binds, which this path does not know")
-    return replace(outcome, weights=maximise_within(instance), solver="daqp")
+    return replace(outcome, weights=maximise_within(instance), solver="daqp", polish=None)
 
 
 def _variance(instance: Instance, warm: Warm) -> FastOutcome:
     programme = QuadraticProgramme(instance.covariance, instance.region, warm.working)
     nothing = np.zeros(instance.region.n_assets)
     face = programme.solve(nothing)
-    weights = face.weights
-    gradient = instance.covariance.times(weights)
-    away = float(gradient @ weights) - minimise_linear(gradient, instance.region).value
-    if away > SHARP * instance.variance_scale:
+
+    def polish() -> FloatArray | None:
         # On a singular Σ the ridge shows; the face's own equations leave it out.
         exact, _ = programme.along(face, nothing)
-        weights = exact if programme.contains(exact, 1e-12) else weights
-    return FastOutcome(weights, Evidence(), "daqp", Warm(working=programme.working))
+        return exact if programme.contains(exact, 1e-12) else None
+
+    return FastOutcome(face.weights, Evidence(), "daqp", Warm(working=programme.working), polish)
 
 
 def _sharpe(instance: Instance, warm: Warm) -> FastOutcome:
     best = maximise_ratio(instance.covariance, instance.gain, instance.region, warm.tangency)
-    return FastOutcome(best.weights, Evidence(), "daqp", Warm(tangency=best))
+    return FastOutcome(best.weights, Evidence(), "daqp", Warm(tangency=best), best.polish)
 
 
 def _sortino(instance: Instance, warm: Warm) -> FastOutcome:
     best = maximise_sortino(instance.excess, instance.mean, instance.region, warm.tangency)
-    return FastOutcome(best.weights, Evidence(), "daqp", Warm(tangency=best))
+    return FastOutcome(best.weights, Evidence(), "daqp", Warm(tangency=best), best.polish)
 
 
 def _utility(instance: Instance, warm: Warm) -> FastOutcome:

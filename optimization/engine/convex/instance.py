@@ -1,13 +1,16 @@
 """A problem with its moments: what every solver of this package works on."""
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from optimization.engine.convex.region import Region, region_of, weights_by_symbol
-from optimization.engine.moments import Covariance, estimate_covariance
+from optimization.engine.moments import Covariance, Sums, estimate_covariance, mean_of
 from optimization.engine.problem import TRADING_DAYS, FloatArray, Objective, Problem
+
+TINY = float(np.finfo(np.float64).tiny)
 
 HELD = 1e-9
 """Smallest absolute weight that counts as a position."""
@@ -84,17 +87,20 @@ class Instance:
     @cached_property
     def variance_scale(self) -> float:
         """Mean variance of the assets: the unit in which variances are compared."""
-        return max(float(self.covariance.variances.mean()), np.finfo(np.float64).tiny)
+        return max(self.covariance.mean_variance, TINY)
 
     @cached_property
     def return_scale(self) -> float:
         """Root mean square excess return: the unit in which returns are compared."""
-        return max(float(np.sqrt(np.mean(self.excess**2))), float(np.finfo(np.float64).tiny))
+        risk_free, squares = self.problem.period_risk_free_rate, self.problem.square_sum
+        if risk_free:
+            squares = float(np.vdot(self.excess, self.excess))
+        return max(math.sqrt(squares / self.excess.size), TINY)
 
     @cached_property
     def cones(self) -> tuple[tuple[str, float, FloatArray], ...]:
         """Limits on the deviation per period of w − origin: request field, limit, origin."""
-        constraints, year = self.problem.constraints, float(np.sqrt(TRADING_DAYS))
+        constraints, year = self.problem.constraints, math.sqrt(TRADING_DAYS)
         found = []
         if constraints.target_volatility is not None:
             origin = np.zeros(self.region.n_assets)
@@ -117,13 +123,14 @@ class Instance:
 
     def violation(self, weights: FloatArray) -> float:
         """Largest violation of any constraint; deviations are compared per year."""
-        worst, year = self.region.violation(weights), float(np.sqrt(TRADING_DAYS))
-        held = np.abs(weights[np.abs(weights) > HELD])
+        worst, year = self.region.violation(weights), math.sqrt(TRADING_DAYS)
         constraints = self.problem.constraints
-        if constraints.max_assets is not None:
-            worst = max(worst, float(len(held) - constraints.max_assets))
-        if constraints.min_position is not None and len(held):
-            worst = max(worst, constraints.min_position - float(held.min()))
+        if constraints.max_assets is not None or constraints.min_position is not None:
+            held = np.abs(weights[np.abs(weights) > HELD])
+            if constraints.max_assets is not None:
+                worst = max(worst, float(len(held) - constraints.max_assets))
+            if constraints.min_position is not None and len(held):
+                worst = max(worst, constraints.min_position - float(held.min()))
         for _, limit, origin in self.cones:
             deviation = float(np.sqrt(self.covariance.variance(weights - origin)))
             worst = max(worst, year * (deviation - limit))
@@ -144,16 +151,17 @@ def instance_of(problem: Problem, requested_covariance: object = None) -> Instan
     Raises:
         InvalidProblemError: ``requested_covariance`` is no known estimator.
     """
-    return instance_with(problem, estimate_covariance(problem.returns, requested_covariance))
+    mean = mean_of(problem.returns)
+    returns = problem.returns
+    covariance = estimate_covariance(returns, requested_covariance, Sums(mean, problem.square_sum))
+    return instance_with(problem, covariance, mean)
 
 
-def instance_with(
-    problem: Problem, covariance: Covariance, mean_return: FloatArray | None = None
-) -> Instance:
-    """The numbers of a problem whose covariance, and perhaps mean, are known already."""
+def instance_with(problem: Problem, covariance: Covariance, mean_return: FloatArray) -> Instance:
+    """The numbers of a problem whose moments are known already."""
     risk_free = problem.period_risk_free_rate
     excess = problem.returns - risk_free if risk_free else problem.returns
-    mean = excess.mean(axis=0) if mean_return is None else mean_return - risk_free
+    mean = mean_return - risk_free if risk_free else mean_return
     return Instance(
         problem=problem,
         excess=excess,

@@ -53,21 +53,25 @@ def minimise_linear(
 
 def _fill(gradient: FloatArray, region: Region) -> LinearOptimum:
     """The continuous knapsack: raise the cheapest weights first until the budget is used."""
-    weights = region.lower.copy()
-    room = region.upper - region.lower
-    order = np.argsort(gradient, kind="stable")
+    weights, room = region.lower.copy(), region.upper - region.lower
+    order = gradient.argsort(kind="stable")
     total = float(weights.sum())
-    filled = total + np.cumsum(room[order])
-    wanted = int(np.count_nonzero(gradient < 0))
-    multiplier = 0.0
-    # Raise every asset of negative cost, as far as the budget goes; then more if it must be used.
-    stop = filled[wanted - 1] if wanted else total
-    budget = min(max(stop, region.budget_low), region.budget_high)
-    whole = int(np.searchsorted(filled, budget, side="left"))
-    weights[order[:whole]] = region.upper[order[:whole]]
+    filled = room[order].cumsum()
+    filled += total
+    budget, stop = region.budget_high, None
+    if region.budget_low != budget:
+        # Raise every asset of negative cost, as far as the budget goes; more if it must be used.
+        wanted = int(np.count_nonzero(gradient < 0))
+        stop = float(filled[wanted - 1]) if wanted else total
+        budget = min(max(stop, region.budget_low), budget)
+    whole = int(filled.searchsorted(budget))
+    full = order[:whole]
+    weights[full] = region.upper[full]
     if whole < len(order):
-        before = filled[whole - 1] if whole else total
-        weights[order[whole]] += min(max(budget - before, 0.0), room[order[whole]])
+        before = float(filled[whole - 1]) if whole else total
+        last = order[whole]
+        weights[last] += min(max(budget - before, 0.0), float(room[last]))
+    multiplier = 0.0
     if budget != stop:
         multiplier = float(gradient[order[min(whole, len(order) - 1)]])
     return LinearOptimum(

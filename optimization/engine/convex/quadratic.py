@@ -20,14 +20,14 @@ from optimization.engine.problem import FloatArray
 Mask = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.intp]
 
-WHOLE = 60
-"""Up to this many assets all of them are in the working set."""
+WHOLE = 32
+"""Up to this many assets all of them are in the working set; DAQP's time grows with the cube."""
 
-FIRST, JOIN = 40, 30
+FIRST, JOIN = 32, 24
 """Assets in the first working set besides a feasible portfolio's, and how many join at a time."""
 
 ROUNDS = 80
-RIDGES = (1e-11, 1e-9, 1e-7)
+RIDGES = (0.0, 1e-11, 1e-9, 1e-7)
 """Keep DAQP's factorisation alive on a singular Q; tried in turn when it stops, and left out of
 the polish and the certificate."""
 
@@ -38,6 +38,12 @@ EQUALITY = 5
 OPTIMAL = 1
 PRICING = 1e-10
 PRIMAL_TOLERANCE = 1e-12
+TINY = float(np.finfo(np.float64).tiny)
+NO_ASSETS: IntArray = np.zeros(0, dtype=np.intp)
+
+
+Limits = tuple[FloatArray, FloatArray, npt.NDArray[np.int32]]
+"""Lower and upper limits of the variables, then of the rows, and which of them are equations."""
 
 
 @dataclass(frozen=True)
@@ -46,13 +52,33 @@ class Face:
 
     Attributes:
         weights: Shape (n,).
-        free: Assets strictly between their bounds.
-        tight: Rows (the budget first) that hold with equality.
+        assets: The working set, by index, shape (k,).
+        multipliers: Of its assets' bounds, then of the rows; negative at a lower limit.
+        fixed: Which of the two leave no choice, shape (k + m,).
     """
 
     weights: FloatArray
-    free: Mask
-    tight: Mask
+    assets: IntArray
+    multipliers: FloatArray
+    fixed: Mask
+
+    @property
+    def free(self) -> IntArray:
+        """Assets strictly between their bounds, by index."""
+        count = len(self.assets)
+        held = (self.multipliers[:count] != 0) | self.fixed[:count]
+        return np.asarray(self.assets[~held])
+
+    @property
+    def idle(self) -> IntArray:
+        """Assets at their lower bound, by index."""
+        return np.asarray(self.assets[self.multipliers[: len(self.assets)] < 0])
+
+    @property
+    def tight(self) -> IntArray:
+        """Rows (the budget is 0) that hold with equality."""
+        count = len(self.assets)
+        return np.flatnonzero((self.multipliers[count:] != 0) | self.fixed[count:])
 
 
 class QuadraticProgramme:
@@ -67,17 +93,14 @@ class QuadraticProgramme:
     def __init__(self, quadratic: Covariance, region: Region, working: Mask | None = None) -> None:
         self.quadratic = quadratic
         self.region = region
-        budget = np.ones((1, region.n_assets))
-        self.matrix = np.vstack([budget, region.matrix]) if region.rows else budget
-        self.low = np.array([region.budget_low, *(row.low for row in region.rows)])
-        self.high = np.array([region.budget_high, *(row.high for row in region.rows)])
-        self.scale = 1.0 / max(float(quadratic.variances.mean()), np.finfo(np.float64).tiny)
+        self.limits = region.limits
         self.working = working
-        self._block: FloatArray | None = None
-        self._assets: IntArray = np.zeros(0, dtype=np.intp)
-        self._inside = self.matrix
+        self.scale = 1.0
+        self._assets = NO_ASSETS
+        self._block: FloatArray = np.zeros((0, 0))
+        self._inside = self.limits.matrix
         self._outside: FloatArray | None = None
-        self._limits = (self.low, self.high)
+        self._bounds: Limits = (self.limits.low, self.limits.high, np.zeros(0, dtype=np.int32))
 
     def solve(self, linear: FloatArray) -> Face:
         """The optimum for one linear part, shape (n,).
@@ -85,91 +108,62 @@ class QuadraticProgramme:
         Raises:
             SolverFailureError: DAQP stopped without an answer.
         """
-        region, n = self.region, self.region.n_assets
-        working = self._start(linear)
+        region = self.region
+        if region.n_assets <= WHOLE or not region.is_long:
+            return self._solve_over(np.arange(region.n_assets), linear)
+        working = self._first(linear) if self.working is None else self.working.copy()
         for _ in range(ROUNDS):
             assets = np.flatnonzero(working)
-            weights, multipliers, held = self._solve_over(assets, linear)
-            if len(assets) == n:
-                self.working = working
-                return self._face(weights, multipliers, held, assets)
-            gradient = self.quadratic.times(weights) + linear
-            reduced = gradient + multipliers @ self.matrix / self.scale
+            face = self._solve_over(assets, linear)
+            gradient = self.quadratic.times(face.weights) + linear
+            prices = face.multipliers[len(assets) :] @ self.limits.matrix
+            reduced = gradient + prices / self.scale
             reduced[assets] = 0.0
-            floor = PRICING * max(float(np.abs(gradient).max()), np.finfo(np.float64).tiny)
-            joining = np.flatnonzero((reduced < -floor) & (region.upper > region.lower))
-            if not len(joining):
+            if not exchange(working, face.idle, reduced, gradient, region):
                 self.working = working
-                return self._face(weights, multipliers, held, assets)
-            joining = joining[np.argsort(reduced[joining])[:JOIN]]
-            # An idle asset leaves to keep the programme small; it is priced again every round.
-            idle = assets[held == -1]
-            working[idle] = len(assets) <= WHOLE
-            working[joining] = True
-            self._block = None
-        raise SolverFailureError("asset columns were generated without end")
+                return face
+        raise SolverFailureError(ENDLESS_COLUMNS)
 
-    def _start(self, linear: FloatArray) -> Mask:
-        region, n = self.region, self.region.n_assets
-        if n <= WHOLE or bool((region.lower < 0).any()):
-            return np.ones(n, dtype=np.bool_)
-        if self.working is not None:
-            return self.working.copy()
-        if not linear.any():
-            # The direction in which a portfolio of everything would fall fastest.
-            linear = self.quadratic.times(np.full(n, 1.0 / n))
-        else:
-            linear = linear / np.sqrt(np.maximum(self.quadratic.variances, PRICING / self.scale))
-        working = minimise_linear(linear, region).weights > region.lower
-        working[np.argsort(linear)[:FIRST]] = True
-        return np.asarray(working)
+    def _first(self, linear: FloatArray) -> Mask:
+        # The direction in which a portfolio of everything would fall fastest.
+        everything = np.full(self.region.n_assets, 1.0 / self.region.n_assets)
+        return promising(self.quadratic.times(everything) + linear, self.region)
 
-    def _solve_over(
-        self, assets: IntArray, linear: FloatArray
-    ) -> tuple[FloatArray, FloatArray, IntArray]:
-        """Weights, the rows' multipliers, and each asset's bound: −1 lower, 1 upper, or 0."""
-        region, whole = self.region, len(assets) == self.region.n_assets
-        known = self._block is not None and np.array_equal(assets, self._assets)
-        block = self._block if known and self._block is not None else self._load(assets, whole)
-        part = linear if whole else linear[assets]
-        if not whole and self._outside is not None:
-            part = part + self._outside[assets]
-        x, info = _daqp(block, self.scale * part, self._inside, self._limits)
-        low, high = self._limits
-        count = len(assets)
+    def _solve_over(self, assets: IntArray, linear: FloatArray) -> Face:
+        region, count = self.region, len(assets)
+        self._load(assets)
+        part = linear[assets]
+        if self._outside is not None:
+            part = part + self._outside
+        x, _, multipliers = minimise_by_daqp(
+            self._block, self.scale * part, self._inside, self._bounds
+        )
+        low, high, sense = self._bounds
         weights = region.lower.copy()
         weights[assets] = np.minimum(np.maximum(x, low[:count]), high[:count])
-        multipliers = np.asarray(info["lam"])
-        held = np.sign(multipliers[:count]).astype(np.intp)
-        held[(held == 0) & (high[:count] <= low[:count])] = 1
-        return weights, multipliers[count:], held
+        return Face(weights, assets, multipliers, sense == EQUALITY)
 
-    def _load(self, assets: IntArray, whole: bool) -> FloatArray:
-        """Everything of a working set's programme but its linear part; its quadratic part."""
-        region, self._assets = self.region, assets
-        block = self.scale * (self.quadratic.dense if whole else self.quadratic.block(assets))
-        self._block = block
-        self._inside = self.matrix if whole else self.matrix[:, assets]
-        self._outside, fixed = None, np.zeros(len(self.low))
+    def _load(self, assets: IntArray) -> None:
+        """Everything of a working set's programme but its linear part."""
+        if len(assets) == len(self._assets) and bool((assets == self._assets).all()):
+            return
+        region, limits, self._assets = self.region, self.limits, assets
+        whole = len(assets) == region.n_assets
+        block = self.quadratic.dense if whole else self.quadratic.block(assets)
+        self.scale = len(block) / max(float(block.diagonal().sum()), TINY)
+        self._block = block * self.scale
+        self._inside = limits.matrix if whole else limits.matrix[:, assets]
+        low, high = limits.low, limits.high
+        self._outside = None
         if not whole and region.lower.any():
             outside = region.lower.copy()
             outside[assets] = 0.0
-            fixed = self.matrix @ outside
-            self._outside = self.quadratic.times(outside)
-        low = np.maximum(self.low - fixed, -ENDLESS)
-        high = np.minimum(self.high - fixed, ENDLESS)
-        self._limits = (
-            np.concatenate([region.lower[assets], low]),
-            np.concatenate([region.upper[assets], high]),
-        )
-        return block
-
-    def _face(
-        self, weights: FloatArray, multipliers: FloatArray, held: IntArray, assets: IntArray
-    ) -> Face:
-        free = np.zeros(self.region.n_assets, dtype=np.bool_)
-        free[assets] = held == 0
-        return Face(weights, free, (multipliers != 0) | (self.low == self.high))
+            fixed = limits.matrix @ outside
+            low, high = low - fixed, high - fixed
+            self._outside = self.quadratic.times(outside)[assets]
+        low = np.concatenate([region.lower[assets], np.maximum(low, -ENDLESS)])
+        high = np.concatenate([region.upper[assets], np.minimum(high, ENDLESS)])
+        self._bounds = (low, high, np.where(high <= low, EQUALITY, 0).astype(np.int32))
 
     def along(
         self, face: Face, direction: FloatArray, pull: FloatArray | None = None
@@ -179,24 +173,26 @@ class QuadraticProgramme:
         Raises:
             SolverFailureError: Q is singular on the face.
         """
-        free, rows = np.flatnonzero(face.free), np.flatnonzero(face.tight)
-        base, slope = np.where(face.free, 0.0, face.weights), np.zeros(len(face.weights))
+        self._load(face.assets)
+        free, rows = face.free, face.tight
+        base, slope = face.weights.copy(), np.zeros(len(face.weights))
+        base[free] = 0.0
         if not len(free):
             return base, slope
-        k, inside = len(free), self.matrix[rows[:, np.newaxis], free]
+        k, inside = len(free), self.limits.matrix[rows[:, np.newaxis], free]
         size = k + len(rows)
         system = np.zeros((size, size))
         # A ridge towards the face's own weights keeps identical assets where DAQP put them.
         system[:k, :k] = self._scaled_block(free)
         system[:k].flat[:: size + 1] += PROXIMAL
         system[:k, k:], system[k:, :k] = inside.T, inside
-        limits = np.where(self._nearer_high(face), self.high, self.low)[rows]
+        limits = np.where(self._nearer_high(face), self.limits.high, self.limits.low)[rows]
         right = np.zeros((size, 2))
         right[:k, 0] = PROXIMAL * face.weights[free] - self.scale * self.quadratic.times(base)[free]
         if pull is not None:
             right[:k, 0] += self.scale * pull[free]
         right[:k, 1] = self.scale * direction[free]
-        right[k:, 0] = limits - self.matrix[rows] @ base
+        right[k:, 0] = limits - self.limits.matrix[rows] @ base
         try:
             solved = np.linalg.solve(system, right)
         except np.linalg.LinAlgError as error:
@@ -206,39 +202,79 @@ class QuadraticProgramme:
 
     def _scaled_block(self, free: IntArray) -> FloatArray:
         """Rows and columns of the scaled Q for free assets, which the working set contains."""
-        if self._block is None:
-            return self.scale * self.quadratic.block(free)
         places = np.searchsorted(self._assets, free)
         return self._block[places[:, np.newaxis], places]
 
     def _nearer_high(self, face: Face) -> Mask:
-        value = self.matrix @ face.weights
-        return np.asarray(np.abs(self.high - value) <= np.abs(self.low - value))
+        value = self.limits.matrix @ face.weights
+        return np.asarray(np.abs(self.limits.high - value) <= np.abs(self.limits.low - value))
 
     def contains(self, weights: FloatArray, slack: float = 1e-13) -> bool:
         """Whether weights satisfy every bound and row up to a slack."""
-        value = self.matrix @ weights
+        value = self.limits.matrix @ weights
         return bool(
             (weights >= self.region.lower - slack).all()
             and (weights <= self.region.upper + slack).all()
-            and (value >= self.low - slack * (1 + np.abs(value))).all()
-            and (value <= self.high + slack * (1 + np.abs(value))).all()
+            and (value >= self.limits.low - slack * (1 + np.abs(value))).all()
+            and (value <= self.limits.high + slack * (1 + np.abs(value))).all()
         )
 
 
-def _daqp(
-    block: FloatArray, linear: FloatArray, inside: FloatArray, limits: tuple[FloatArray, FloatArray]
-) -> tuple[FloatArray, dict[str, FloatArray]]:
-    """Minimise ½x'·block·x + linear'x within limits on x and on the rows ``inside``."""
-    low, high = limits
-    sense = np.where(high <= low, EQUALITY, 0).astype(np.int32)
+ENDLESS_COLUMNS = "asset columns were generated without end"
+
+
+def promising(gradient: FloatArray, region: Region) -> Mask:
+    """A first working set: a feasible portfolio's assets and those of the steepest descent."""
+    working = minimise_linear(gradient, region).weights > region.lower
+    working[np.argsort(gradient)[:FIRST]] = True
+    return np.asarray(working)
+
+
+def exchange(
+    working: Mask, idle: IntArray, reduced: FloatArray, gradient: FloatArray, region: Region
+) -> bool:
+    """Let the assets join whose reduced cost would improve the optimum, in the place of idle ones.
+
+    An idle asset leaves to keep the programme small; it is priced again every round.
+
+    Args:
+        working: The working set, shape (n,); changed in place.
+        idle: Its assets at their lower bound, by index.
+        reduced: Reduced cost per asset, shape (n,), 0 in the working set.
+        gradient: The objective's gradient, shape (n,), which tells a cost from rounding.
+        region: Where.
+
+    Returns:
+        Whether any asset joined.
+    """
+    floor = PRICING * max(float(np.abs(gradient).max()), TINY)
+    joining = np.flatnonzero((reduced < -floor) & (region.upper > region.lower))
+    if not len(joining):
+        return False
+    if int(working.sum()) > WHOLE:
+        working[idle] = False
+    working[joining[np.argsort(reduced[joining])[:JOIN]]] = True
+    return True
+
+
+def minimise_by_daqp(
+    block: FloatArray, linear: FloatArray, rows: FloatArray, limits: Limits
+) -> tuple[FloatArray, float, FloatArray]:
+    """Minimise ½x'·block·x + linear'x within limits on x and on rows·x: x, value, multipliers.
+
+    Raises:
+        SolverFailureError: DAQP stopped without an answer.
+    """
+    low, high, sense = limits
     flag = 0
     for ridge in RIDGES:
-        raised = block.copy()
-        raised.flat[:: len(block) + 1] += ridge
-        x, _, flag, info = daqp.solve(
-            raised, linear, inside, high, low, sense, primal_tol=PRIMAL_TOLERANCE
+        raised = block
+        if ridge:
+            raised = block.copy()
+            raised.reshape(-1)[:: len(block) + 1] += ridge
+        x, value, flag, info = daqp.solve(
+            raised, linear, rows, high, low, sense, primal_tol=PRIMAL_TOLERANCE
         )
         if flag == OPTIMAL:
-            return x, info
+            return x, float(value), np.asarray(info["lam"])
     raise SolverFailureError(f"the quadratic solver stopped with flag {flag}")

@@ -1,17 +1,34 @@
-"""Portfolios of greatest excess return per unit of risk, without leaving the weights' own space.
+"""Portfolios of greatest excess return per unit of risk.
 
-On its face of the feasible set the optimum minimises ½w'Qw − t·m'w for the one t with
-t = w'Qw / m'w. On a face w(t) is affine and the equation has a closed solution, so a few
-quadratic programmes with a moving t find it: the homogenised problem's answer at the price of
-simple bounds.
+Fully invested, the homogenised problem y = κw with m'y = 1 and κ = 1'y is one quadratic programme.
+With cash, on its face of the feasible set the optimum minimises ½w'Qw − t·m'w for the one t with
+t = w'Qw / m'w; on a face w(t) is affine and the equation has a closed solution, so a few quadratic
+programmes with a moving t find it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from optimization.engine.convex.linear import minimise_linear
-from optimization.engine.convex.quadratic import Mask, QuadraticProgramme
+from optimization.engine.convex.quadratic import (
+    ENDLESS,
+    ENDLESS_COLUMNS,
+    EQUALITY,
+    NO_ASSETS,
+    TINY,
+    WHOLE,
+    Face,
+    IntArray,
+    Limits,
+    Mask,
+    QuadraticProgramme,
+    exchange,
+    minimise_by_daqp,
+    promising,
+)
 from optimization.engine.convex.region import Region
 from optimization.engine.errors import SolverFailureError
 from optimization.engine.moments import Covariance
@@ -19,6 +36,7 @@ from optimization.engine.problem import FloatArray
 
 ROUNDS = 60
 SETTLED = 1e-13
+RISKLESS = "no asset has any risk"
 
 
 @dataclass(frozen=True)
@@ -29,11 +47,13 @@ class Tangency:
         weights: Shape (n,).
         tilt: The t at which it also minimises ½w'Qw − t·m'w.
         working: Assets that the programme worked with.
+        polish: Solves its face's own equations, for weights without the solver's rounding.
     """
 
     weights: FloatArray
     tilt: float
     working: Mask | None
+    polish: Callable[[], FloatArray | None] | None = None
 
 
 def maximise_ratio(
@@ -44,12 +64,209 @@ def maximise_ratio(
     Raises:
         SolverFailureError: The iteration did not settle, e.g. on a singular Q.
     """
-    if float(quadratic.variances.max()) <= np.finfo(np.float64).tiny:
-        raise SolverFailureError("no asset has any risk")
     working = start.working if start else None
     if holds_nothing(region):
         return _on_cone(quadratic, mean, region, working)
-    programme = QuadraticProgramme(quadratic, region, working)
+    if _is_homogeneous(region):
+        return _Homogenised(quadratic, mean, region).solve(working)
+    return _by_tilting(quadratic, mean, region, start)
+
+
+def _is_homogeneous(region: Region) -> bool:
+    """Whether κ is the sum of the weights, and an asset left out of a programme weighs nothing."""
+    invested = region.budget_low == region.budget_high == 1.0
+    return invested and (region.n_assets <= WHOLE or not region.lower.any())
+
+
+class _Homogenised:
+    """The tangency portfolio of a fully invested region, by one programme per working set."""
+
+    def __init__(self, quadratic: Covariance, mean: FloatArray, region: Region) -> None:
+        self.quadratic = quadratic
+        self.mean = mean
+        self.region = region
+
+    def solve(self, working: Mask | None) -> Tangency:
+        """The tangency portfolio, its working set generated from a first one.
+
+        Raises:
+            SolverFailureError: DAQP stopped without an answer.
+        """
+        region = self.region
+        if region.n_assets <= WHOLE:
+            found = self._solve_over(np.arange(region.n_assets))
+            return Tangency(found.weights, found.tilt, None, partial(self._polished, found))
+        working = self._start(working)
+        for _ in range(ROUNDS):
+            assets = np.flatnonzero(working)
+            found = self._solve_over(assets)
+            gradient = self.quadratic.times(found.weights)
+            reduced = gradient + found.prices(self.mean, region)
+            reduced[assets] = 0.0
+            if not exchange(working, found.face.idle, reduced, gradient, region):
+                polish = partial(self._polished, found)
+                return Tangency(found.weights, found.tilt, working, polish)
+        raise SolverFailureError(ENDLESS_COLUMNS)
+
+    def _start(self, working: Mask | None) -> Mask:
+        region, mean = self.region, self.mean
+        if working is None:
+            # The gradient of the logarithm of the ratio at a portfolio of everything.
+            risk = self.quadratic.times(np.full(region.n_assets, 1.0 / region.n_assets))
+            gain = float(mean.mean())
+            slope = risk / max(float(risk.mean()), TINY) - mean / gain if gain > 0 else -mean
+            working = promising(slope, region)
+        # Some portfolio of the working set has a positive excess return.
+        return working | (minimise_linear(-mean, region).weights > region.lower)
+
+    def _solve_over(self, assets: IntArray) -> "_Vertex":
+        """The optimum over some assets."""
+        region, count = self.region, len(assets)
+        whole = count == region.n_assets
+        block = self.quadratic.dense if whole else self.quadratic.block(assets)
+        risk = float(block.diagonal().sum())
+        if risk <= TINY:
+            raise SolverFailureError(RISKLESS)
+        scale = count / risk
+        mean, lower, upper = self.mean[assets], region.lower[assets], region.upper[assets]
+        unit = float(np.abs(mean).max())
+        if unit <= 0.0:
+            raise SolverFailureError("no portfolio has a positive excess return")
+        system = _ScaledRows(region, assets, mean / unit)
+        y, value, multipliers = minimise_by_daqp(
+            block * scale, np.zeros(count), system.matrix, system.limits()
+        )
+        total = float(y.sum())
+        if total <= 0:
+            raise SolverFailureError("the tangency portfolio is not invested")
+        weights = region.lower.copy()
+        weights[assets] = np.minimum(np.maximum(y / total, lower), upper)
+        return _Vertex(weights, assets, multipliers, system, (value, scale, total, unit))
+
+    def _polished(self, found: "_Vertex") -> FloatArray | None:
+        """The optimum of the face by its own equations, or None where they lead out of it."""
+        programme = QuadraticProgramme(self.quadratic, self.region)
+        base, slope = programme.along(found.face, self.mean)
+        gain = float(self.mean @ base)
+        if gain <= 0:
+            return None
+        weights = base + self.quadratic.variance(base) / gain * slope
+        return weights if programme.contains(weights, 1e-12) else None
+
+
+class _ScaledRows:
+    """Limits that grow with κ = 1'y as rows of y: m'y = 1, the region's rows, then the bounds.
+
+    Args:
+        region: The limits of w.
+        assets: The working set, by index.
+        gain: m over its unit, of the working set.
+    """
+
+    def __init__(self, region: Region, assets: IntArray, gain: FloatArray) -> None:
+        lower, upper = region.lower[assets], region.upper[assets]
+        low, high = region.limits.low[1:], region.limits.high[1:]
+        self.n_rows = len(low)
+        self.least = np.flatnonzero(np.isfinite(low)) if self.n_rows else NO_ASSETS
+        self.most = np.flatnonzero(np.isfinite(high)) if self.n_rows else NO_ASSETS
+        self.floors = np.flatnonzero(lower) if lower.any() else NO_ASSETS
+        # Nothing can exceed the sum of weights that are not negative.
+        self.caps = np.flatnonzero(upper < (1.0 if region.is_long else np.inf))
+        self.count = len(assets)
+        own = len(self.least) + len(self.most)
+        self.first = 1 + own
+        self.bound = np.empty(own + len(self.caps) + len(self.floors))
+        self.bound[: len(self.least)] = low[self.least]
+        self.bound[len(self.least) : own] = high[self.most]
+        self.bound[own : own + len(self.caps)] = upper[self.caps]
+        self.bound[own + len(self.caps) :] = lower[self.floors]
+        self.matrix = np.empty((1 + len(self.bound), self.count))
+        self.matrix[0] = gain
+        self.matrix[1:] = -self.bound[:, np.newaxis]
+        if own:
+            inside = region.matrix[:, assets]
+            self.matrix[1 : self.first] += inside[np.concatenate([self.least, self.most])]
+        end = self.first + len(self.caps)
+        self.matrix[np.arange(self.first, end), self.caps] += 1.0
+        self.matrix[np.arange(end, len(self.matrix)), self.floors] += 1.0
+
+    def limits(self) -> Limits:
+        """Limits of y, then of the rows."""
+        low = np.full(self.count + len(self.matrix), -ENDLESS)
+        high = np.full(len(low), ENDLESS)
+        low[: self.count] = 0.0
+        low[self.floors] = -ENDLESS
+        at = self.count
+        low[at] = high[at] = 1.0
+        at += 1
+        low[at : at + len(self.least)] = 0.0
+        at += len(self.least)
+        end = at + len(self.most) + len(self.caps)
+        high[at:end] = 0.0
+        low[end:] = 0.0
+        sense = np.zeros(len(low), dtype=np.int32)
+        sense[self.count] = EQUALITY
+        return low, high, sense
+
+
+@dataclass(frozen=True)
+class _Vertex:
+    """An optimum of the homogenised programme.
+
+    Attributes:
+        weights: Shape (n,).
+        assets: The working set, by index.
+        multipliers: Of y, then of the rows.
+        system: Which rows those are.
+        scales: The programme's value, and the units of Q, of κ and of m.
+    """
+
+    weights: FloatArray
+    assets: IntArray
+    multipliers: FloatArray
+    system: _ScaledRows
+    scales: tuple[float, float, float, float]
+
+    @property
+    def tilt(self) -> float:
+        """W'Qw / m'w."""
+        value, scale, total, unit = self.scales
+        return 2.0 * value / (scale * total * unit)
+
+    @property
+    def _own(self) -> FloatArray:
+        """Multipliers of the region's rows, shape (m,)."""
+        system, rows = self.system, self.multipliers[self.system.count + 1 :]
+        found = np.zeros(system.n_rows)
+        found[system.least] += rows[: len(system.least)]
+        found[system.most] += rows[len(system.least) : system.first - 1]
+        return found
+
+    def prices(self, mean: FloatArray, region: Region) -> FloatArray:
+        """What the rows add to the gradient of ½w'Qw, per asset, shape (n,)."""
+        _, scale, total, unit = self.scales
+        rows = self.multipliers[self.system.count :]
+        shared = rows[0] / unit * mean - float(rows[1:] @ self.system.bound)
+        if region.rows:
+            shared += self._own @ region.matrix
+        return np.asarray(shared / (scale * total))
+
+    @property
+    def face(self) -> Face:
+        """The bounds and rows that hold, the budget always among them."""
+        system, count = self.system, self.system.count
+        bounds = self.multipliers[count + system.first :]
+        held = self.multipliers[:count].copy()
+        held[system.caps] += bounds[: len(system.caps)]
+        held[system.floors] += bounds[len(system.caps) :]
+        multipliers = np.concatenate([held, [1.0], self._own])
+        return Face(self.weights, self.assets, multipliers, np.zeros(len(multipliers), np.bool_))
+
+
+def _by_tilting(
+    quadratic: Covariance, mean: FloatArray, region: Region, start: Tangency | None
+) -> Tangency:
+    programme = QuadraticProgramme(quadratic, region, start.working if start else None)
     tilt = start.tilt if start else _first_tilt(quadratic, mean, region)
     weights = None
     for _ in range(ROUNDS):
@@ -123,7 +340,9 @@ def _on_cone(
     """With cash only the limits at zero matter: solve without the others, then shrink into them."""
     cone = cone_of(region)
     programme = QuadraticProgramme(quadratic, cone, working)
-    tilt = 1.0 / (programme.scale * (float(np.abs(mean).max()) or 1.0))
+    if quadratic.mean_variance <= TINY:
+        raise SolverFailureError(RISKLESS)
+    tilt = quadratic.mean_variance / (float(np.abs(mean).max()) or 1.0)
     face = programme.solve(-tilt * mean)
     base, slope = programme.along(face, tilt * mean)
     weights = base + slope

@@ -70,7 +70,7 @@ class Region:
     @cached_property
     def trades(self) -> bool:
         """Whether traded amounts matter: a limit on them or a cost."""
-        return self.has_costs or np.isfinite(self.turnover)
+        return self.has_costs or self.turnover < np.inf
 
     @cached_property
     def is_box(self) -> bool:
@@ -80,7 +80,7 @@ class Region:
     @cached_property
     def is_linear(self) -> bool:
         """Whether the constraints are linear in w without auxiliary variables."""
-        return not self.trades and not np.isfinite(self.leverage)
+        return not self.trades and self.leverage == np.inf
 
     @cached_property
     def matrix(self) -> FloatArray:
@@ -88,6 +88,21 @@ class Region:
         if not self.rows:
             return np.zeros((0, self.n_assets))
         return np.array([row.coefficients for row in self.rows])
+
+    @cached_property
+    def is_long(self) -> bool:
+        """Whether no weight may be negative."""
+        return bool((self.lower >= 0).all())
+
+    @cached_property
+    def limits(self) -> "RowLimits":
+        """The budget and the rows as one system, the budget first."""
+        budget = np.ones((1, self.n_assets))
+        return RowLimits(
+            matrix=np.vstack([budget, self.matrix]) if self.rows else budget,
+            low=np.array([self.budget_low, *(row.low for row in self.rows)]),
+            high=np.array([self.budget_high, *(row.high for row in self.rows)]),
+        )
 
     def cost(self, weights: FloatArray) -> float:
         """Cost per period of trading from the current weights."""
@@ -103,9 +118,9 @@ class Region:
             self.budget_low - total,
             total - self.budget_high,
         )
-        if np.isfinite(self.turnover):
+        if self.turnover < np.inf:
             worst = max(worst, float(np.abs(weights - self.current).sum()) - self.turnover)
-        if np.isfinite(self.leverage):
+        if self.leverage < np.inf:
             worst = max(worst, float(np.abs(weights).sum()) - self.leverage)
         for row in self.rows:
             value = float(row.coefficients @ weights)
@@ -114,6 +129,21 @@ class Region:
 
     def _cost_of(self, row: Row, weights: FloatArray) -> float:
         return self.cost(weights) if row.field == TARGET_RETURN else 0.0
+
+
+@dataclass(frozen=True)
+class RowLimits:
+    """low ≤ matrix·w ≤ high.
+
+    Attributes:
+        matrix: Shape (m, n).
+        low: Shape (m,).
+        high: Shape (m,).
+    """
+
+    matrix: FloatArray
+    low: FloatArray
+    high: FloatArray
 
 
 TARGET_RETURN = "constraints.target_return"
@@ -130,20 +160,20 @@ def region_of(problem: Problem, mean_excess: FloatArray) -> Region:
     """The polyhedral constraints of a problem; costs and rates per period."""
     constraints = problem.constraints
     lower, upper = asset_bounds(problem)
-    costs = constraints.transaction_costs
-    per_trade = (
-        weights_by_symbol(problem, costs)
-        if isinstance(costs, Mapping)
-        else np.full(problem.n_assets, costs)
-    )
+    costs, nothing = constraints.transaction_costs, np.zeros(problem.n_assets)
+    if isinstance(costs, Mapping):
+        per_trade = weights_by_symbol(problem, costs) / TRADING_DAYS
+    else:
+        per_trade = nothing + costs / TRADING_DAYS if costs else nothing
+    current = constraints.current_weights
     return Region(
         lower=lower,
         upper=upper,
         budget_low=1.0 if constraints.sum_to_one else -np.inf,
         budget_high=1.0,
         rows=_rows(problem, mean_excess),
-        current=weights_by_symbol(problem, constraints.current_weights),
-        costs=per_trade / TRADING_DAYS,
+        current=weights_by_symbol(problem, current) if current else nothing,
+        costs=per_trade,
         turnover=np.inf if constraints.max_turnover is None else constraints.max_turnover,
         leverage=np.inf if constraints.max_leverage is None else constraints.max_leverage,
     )

@@ -16,7 +16,7 @@ from optimization.engine.convex.certificate import (
 )
 from optimization.engine.convex.conflict import conflict_error
 from optimization.engine.convex.explain import binding_constraints
-from optimization.engine.convex.fast import COLD, Warm, is_fast, solve_fast
+from optimization.engine.convex.fast import COLD, FastOutcome, Warm, is_fast, solve_fast
 from optimization.engine.convex.instance import CONVEX, Instance, instance_of
 from optimization.engine.convex.linear import minimise_linear
 from optimization.engine.convex.multipliers import cone_multipliers
@@ -39,9 +39,14 @@ from optimization.engine.registry import SolveContext
 CERTIFIED = 1e-8
 """Relative gap up to which an answer of a fast path is taken without a second opinion."""
 
+SHARP = 1e-12
+"""Relative gap beyond which an answer shows its solver's rounding."""
 
 RISKLESS = 1e-8
 """A deviation this small, relative to the portfolio's returns, is rounding."""
+
+ROUNDING = 1e-15
+"""A budget missed by no more is not missed."""
 
 SNAP = 1e-11
 """A weight this close to a bound is on it."""
@@ -62,19 +67,28 @@ def solve_convex(problem: Problem, context: SolveContext) -> Solution:
         )
     check_bounds(problem)
     instance = instance_of(problem, context.parameters.get("covariance"))
-    solution, _ = solve_and_report(instance, COLD, context)
-    return replace(solution, solve_time=time.perf_counter() - started)
+    solution, _ = solve_and_report(instance, COLD, context, started)
+    return solution
 
 
 def solve_and_report(
-    instance: Instance, warm: Warm = COLD, context: SolveContext | None = None
+    instance: Instance,
+    warm: Warm = COLD,
+    context: SolveContext | None = None,
+    started: float | None = None,
 ) -> tuple[Solution, Warm]:
     """Solve an instance, perhaps from what the last of its kind left behind.
+
+    Args:
+        instance: What to solve.
+        warm: What the last one left.
+        context: For a search among holdings.
+        started: When the solve time begins to count; now if None.
 
     Raises:
         EngineError: See ``optimization.engine.errors``.
     """
-    started = time.perf_counter()
+    started = time.perf_counter() if started is None else started
     if is_rule(instance.objective):
         return _rule_solution(instance, started), COLD
     if is_combinatorial(instance):
@@ -101,7 +115,7 @@ def solve_instance(instance: Instance, warm: Warm = COLD) -> tuple["Answer", War
         try:
             outcome = solve_fast(instance, warm)
             tried = f" after {outcome.solver}"
-            fast = answer_of(instance, outcome.weights, outcome.evidence, outcome.solver)
+            fast = fast_answer(instance, outcome)
         except SolverFailureError:
             tried = tried or ("" if instance.cones else " after the fast path")
         else:
@@ -122,6 +136,21 @@ def solve_instance(instance: Instance, warm: Warm = COLD) -> tuple["Answer", War
     if best is None:
         raise SolverFailureError(general.FAILURE, ["constraints", "objective"])
     return best, COLD
+
+
+def fast_answer(instance: Instance, outcome: FastOutcome) -> "Answer":
+    """Certify a fast path's answer, and polish it first if that shows rounding."""
+    answer = answer_of(instance, outcome.weights, outcome.evidence, outcome.solver)
+    if answer.certificate.gap <= SHARP or outcome.polish is None:
+        return answer
+    try:
+        weights = outcome.polish()
+        if weights is None:
+            return answer
+        polished = answer_of(instance, weights, outcome.evidence, outcome.solver)
+    except SolverFailureError:
+        return answer
+    return min(polished, answer, key=lambda item: item.certificate.gap)
 
 
 @dataclass(frozen=True)
@@ -286,12 +315,12 @@ def check_solvable(instance: Instance) -> None:
 
 def settle(weights: FloatArray, region: Region) -> FloatArray:
     """Remove a solver's rounding: inside every bound, and on the budget where it can be."""
-    weights = np.where(weights - region.lower < SNAP, region.lower, weights)
-    weights = np.where(region.upper - weights < SNAP, region.upper, weights)
+    weights = np.where(weights < region.lower + SNAP, region.lower, weights)
+    weights = np.where(weights > region.upper - SNAP, region.upper, weights)
     for _ in range(3):
         total = float(weights.sum())
         missing = min(max(total, region.budget_low), region.budget_high) - total
-        if missing == 0:
+        if abs(missing) <= ROUNDING:
             break
         room = region.upper - weights if missing > 0 else weights - region.lower
         inner = np.where((weights > region.lower) & (weights < region.upper), room, 0.0)

@@ -26,7 +26,7 @@ def maximise_sortino(
     Raises:
         SolverFailureError: The iteration did not settle, e.g. because nothing ever falls short.
     """
-    root, rounding = np.sqrt(len(excess)), ROUNDING * float(np.abs(excess).max())
+    rounding = ROUNDING * float(np.abs(excess).max())
     short = np.ones(len(excess), dtype=np.bool_)
     if start is not None:
         short = excess @ start.weights < 0
@@ -34,7 +34,7 @@ def maximise_sortino(
     for _ in range(ROUNDS):
         if not short.any():
             raise SolverFailureError("no period falls short")
-        quadratic = Covariance(excess[short] / root, kind="shortfall")
+        quadratic = Covariance(excess[short], scale=1.0 / len(excess), kind="shortfall")
         tangency = maximise_ratio(quadratic, mean, region, tangency)
         outcomes = excess @ tangency.weights
         if bool(((outcomes < 0) == short)[np.abs(outcomes) > rounding].all()):
