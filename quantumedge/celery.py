@@ -9,7 +9,9 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "quantumedge.settings")
 os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
 
 from celery import Celery
-from celery.signals import setup_logging, worker_init
+from celery.signals import setup_logging, worker_init, worker_ready
+
+from quantumedge.readiness import tell_ready
 
 app = Celery("quantumedge")
 app.config_from_object("django.conf:settings", namespace="CELERY")
@@ -27,3 +29,9 @@ def _add_worker_steps(**_kwargs: Any) -> None:
 @setup_logging.connect
 def _keep_logging(**_kwargs: Any) -> None:
     """Django has set up logging; with a receiver here Celery leaves that alone."""
+
+
+@worker_ready.connect
+def _tell_ready(**_kwargs: Any) -> None:
+    """The pool is forked and the broker is connected."""
+    tell_ready()

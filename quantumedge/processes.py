@@ -21,6 +21,8 @@ THREADS = {
 }
 STOP_USERS, STOP_VALKEY = range(2)
 """Whoever uses Valkey ends before it does."""
+VALKEY = "valkey"
+"""Name of the embedded server, which is never replaced while others use it."""
 STOP_SECONDS = 3.5
 """Time to stop in order; an idle Celery worker takes two of them to end its pool."""
 
@@ -62,7 +64,7 @@ def valkey() -> Child:
     }
     flags = [word for name, value in options.items() for word in (f"--{name}", value)]
     return Child(
-        "valkey",
+        VALKEY,
         (valkey_binary(), *flags),
         stop_phase=STOP_VALKEY,
         grace=0.8,
@@ -80,6 +82,7 @@ def web(number: int, listener: int) -> Child:
         grace=STOP_SECONDS,
         essential=True,
         pass_fds=(listener,),
+        tells_ready=True,
     )
 
 
@@ -93,6 +96,7 @@ def worker(*lanes: str, nice: int = 0) -> Child:
         grace=STOP_SECONDS,
         essential="convex" in lanes,
         nice=nice,
+        tells_ready=True,
     )
 
 

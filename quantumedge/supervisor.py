@@ -11,9 +11,12 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+from quantumedge.readiness import expected_readiness
 
 LOG_LIMIT_BYTES = 10_000_000
 """A log larger than this is set aside (one older copy is kept) when its process starts."""
@@ -21,6 +24,8 @@ FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 10.0
 STEADY_SECONDS = 10.0
 """A child that lived this long starts again after the first, shortest pause."""
+READY_SECONDS = 60.0
+"""Longest wait for a successor to say that it is ready."""
 TRIES = 3
 """How often an essential child may die before everything was up once."""
 
@@ -38,7 +43,8 @@ class Child:
 
     ``stop_phase``: children of a lower phase are stopped before those of a higher one;
     ``grace`` is how many seconds it has between SIGTERM and SIGKILL. Without an ``essential`` child
-    the server does not start.
+    the server does not start. One that ``tells_ready`` may run beside its predecessor, and is
+    replaced without a gap.
     """
 
     name: str
@@ -49,6 +55,7 @@ class Child:
     essential: bool = False
     nice: int = 0
     pass_fds: Sequence[int] = ()
+    tells_ready: bool = False
 
     def __post_init__(self) -> None:
         if not self.command or self.grace <= 0:
@@ -81,6 +88,49 @@ class Supervisor:
         await self._spawn(child)
         self._watchers[child.name] = asyncio.create_task(self._watch(child))
 
+    async def replace(self, name: str) -> None:
+        """Put a new process in the place of a child, of what its program is by now.
+
+        Where the new one can say that it is ready, the old one is only ended then.
+
+        Raises:
+            StartError: The new one does not start; the old one goes on.
+        """
+        child, old = self._running[name]
+        self._watchers[name].cancel()
+        try:
+            if child.tells_ready:
+                await self._spawn_ready(child)
+                # Kept, so that stop() ends it should it interrupt this.
+                self._running[f"{name}, replaced"] = (child, old)
+                await self._end(child, old)
+                del self._running[f"{name}, replaced"]
+            else:
+                await self._end(child, old)
+                await self._spawn(child)
+        finally:
+            self._watchers[name] = asyncio.create_task(self._watch(child))
+
+    async def _spawn_ready(self, child: Child) -> None:
+        """Start a successor and wait until it serves; if it does not, nothing has changed."""
+        before = self._running[child.name]
+        async with expected_readiness() as readiness:
+            await self._spawn(child, readiness.environment)
+            _, new = self._running[child.name]
+            try:
+                is_ready = await _is_first(readiness.wait(), new.wait(), READY_SECONDS)
+            except asyncio.CancelledError:
+                self._running[child.name] = before
+                await self._end(child, new)
+                raise
+        if not is_ready:
+            self._running[child.name] = before
+            await self._end(child, new)
+            raise StartError(
+                f"{child.name} was not replaced: the new process did not become ready"
+                f" (its log: {self.log_path(child.name)}){_quoted(self.last_line(child.name))}"
+            )
+
     def settle(self) -> None:
         """Everything was up once: from now on a child may die as often as it likes."""
         self._settled = True
@@ -105,6 +155,11 @@ class Supervisor:
             await asyncio.gather(*(self._end(child, process) for child, process in group))
         self._running.clear()
 
+    @property
+    def names(self) -> list[str]:
+        """The children, in the order in which they were started."""
+        return list(self._running)
+
     def pid(self, name: str) -> int:
         """Process id of a child; a new one after each start."""
         return self._running[name][1].pid
@@ -123,7 +178,7 @@ class Supervisor:
             return ""
         return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
-    async def _spawn(self, child: Child) -> None:
+    async def _spawn(self, child: Child, environment: Mapping[str, str] | None = None) -> None:
         path = self.log_path(child.name)
         if path.exists() and path.stat().st_size > LOG_LIMIT_BYTES:
             path.replace(path.with_suffix(".log.1"))
@@ -135,7 +190,7 @@ class Supervisor:
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=log,
                     stderr=asyncio.subprocess.STDOUT,
-                    env={**os.environ, **child.environment},
+                    env={**os.environ, **child.environment, **(environment or {})},
                     start_new_session=True,
                     pass_fds=child.pass_fds,
                     preexec_fn=_before_exec(os.getpid(), child.nice),
@@ -187,6 +242,20 @@ class Supervisor:
                 self.report(f"{child.name} did not stop in {child.grace:g} s; killing it")
         _kill_group(process.pid)
         await process.wait()
+
+
+async def _is_first(
+    wanted: Coroutine[Any, Any, object], other: Coroutine[Any, Any, object], limit: float
+) -> bool:
+    """Whether one thing happens before another does and before the time is over."""
+    tasks = [asyncio.create_task(wanted), asyncio.create_task(other)]
+    try:
+        await asyncio.wait(tasks, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+        return tasks[0].done()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _before_exec(supervisor: int, nice: int) -> Callable[[], None]:

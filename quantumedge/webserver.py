@@ -11,12 +11,15 @@ from daphne.server import Server  # isort: skip - first: it installs Twisted's a
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from typing import Any
 
 from daphne.http_protocol import HTTPFactory, WebRequest
 from daphne.ws_protocol import WebSocketProtocol
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
+
+from quantumedge.readiness import tell_ready
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -40,6 +43,8 @@ REQUEST_SECONDS = 10.0
 """How long a client may take to send a request or a handshake, headers and body together."""
 CLOSE_SECONDS = 2.0
 """How long a stopping server waits for closing handshakes and for its applications."""
+OPENING_SECONDS = 0.3
+"""How long a stopping server waits for connections that have not sent a request yet."""
 CLOSE_RESTARTING = 4500
 """``streaming.protocol.CloseCode.SERVER_RESTART``, which only a set up Django can import."""
 
@@ -135,6 +140,12 @@ class PacedProtocol(WebSocketProtocol):  # type: ignore[misc]  # Daphne has no t
         super().onOpen()
         self.transport.unregisterProducer()
         self.transport.registerProducer(self.flow, True)
+        if self.server.all_begun is not None:
+            self.send_away()
+
+    def send_away(self) -> None:
+        """Tell the client to come back: to the process that takes this one's place."""
+        self.sendClose(CLOSE_RESTARTING, "the server restarts: connect again")
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:  # noqa: N802
         """Pass a message on and count it."""
@@ -197,13 +208,17 @@ class BoundedFactory(HTTPFactory):  # type: ignore[misc]  # Daphne has no types
         """Build one connection's protocol."""
         channel = super().buildProtocol(addr)
 
+        self.server.opening.add(channel)
+
         def drop() -> None:
+            self.server.begun(channel)
             # The transport is the inner channel's, and is there only once the client is connected.
             channel._channel.transport.abortConnection()
 
         opening = _call_later(REQUEST_SECONDS, drop)
 
         def begin(*args: Any, **kwargs: Any) -> BoundedRequest:
+            self.server.begun(channel)
             if opening.active():
                 opening.cancel()
             return BoundedRequest(*args, **kwargs)
@@ -255,6 +270,10 @@ class PacedServer(Server):  # type: ignore[misc]  # Daphne has no types
         self.endpoints: list[str] = []
         self.listener = listener
         self.port: Any = None
+        self.opening: set[Any] = set()
+        """Connections that have not said yet what they want."""
+        self.all_begun: asyncio.Event | None = None
+        """Set when a draining server has none of them left."""
 
     def _begin(self) -> None:
         """Finish the factory that Daphne has just made, and listen."""
@@ -271,6 +290,13 @@ class PacedServer(Server):  # type: ignore[misc]  # Daphne has no types
             self.listener.fileno(), self.listener.family, BoundedFactory(self)
         )
         self.listen_success(self.port)
+        tell_ready()
+
+    def begun(self, channel: Any) -> None:
+        """A connection has said what it wants, or is gone."""
+        self.opening.discard(channel)
+        if self.all_begun is not None and not self.opening:
+            self.all_begun.set()
 
     def create_application(self, protocol: Any, scope: Message) -> Any:
         """Start the application with the connection's flow in its scope."""
@@ -283,6 +309,7 @@ class PacedServer(Server):  # type: ignore[misc]  # Daphne has no types
         return Deferred.fromFuture(asyncio.ensure_future(self._drain()))
 
     async def _drain(self) -> None:
+        self.all_begun = asyncio.Event()
         if self.port is not None:
             self.port.stopListening()
         for protocol in list(self.connections):
@@ -290,7 +317,11 @@ class PacedServer(Server):  # type: ignore[misc]  # Daphne has no types
                 isinstance(protocol, PacedProtocol)
                 and protocol.state == WebSocketProtocol.STATE_OPEN
             ):
-                protocol.sendClose(CLOSE_RESTARTING, "the server restarts: connect again")
+                protocol.send_away()
+        # Who had just come is heard before he is sent away, too; a reset would tell him nothing.
+        if self.opening:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.all_begun.wait(), OPENING_SECONDS)
         running = [
             details["application_instance"]
             for details in self.connections.values()

@@ -124,6 +124,24 @@ async def test_a_burst_of_200_requests_and_an_abrupt_end_leave_the_server_health
     assert status["failed_optimizations"] == before["failed_optimizations"]
 
 
+async def test_the_status_counts_connections_subscriptions_and_requests(
+    queue_server: Server,
+) -> None:
+    async with queue_server.connect() as socket:
+        client_id = (await receive(socket))["client_id"]
+        await ask(socket, {"type": "subscribe", "data": {"topic": "risk_alerts"}})
+        before = json.loads(queue_server.get("/api/v1/streaming/status"))
+        assert client_id in before["websocket_connections"]["clients"]
+        assert "risk_alerts" in before["websocket_connections"]["topics"]
+        assert before["websocket_connections"]["total_subscriptions"] >= 1
+        await optimise(socket)
+        after = json.loads(queue_server.get("/api/v1/streaming/status"))
+    for field in ("total_requests", "successful_optimizations"):
+        gained = after["optimization_service"][field] - before["optimization_service"][field]
+        assert gained == 1
+    assert after["optimization_service"]["average_optimization_time"] > 0
+
+
 async def test_a_client_that_vanishes_during_its_run_still_gets_it_recorded(
     queue_server: Server,
 ) -> None:

@@ -188,3 +188,75 @@ def test_a_killed_supervisor_leaves_no_orphan(tmp_path: Path) -> None:
 def test_a_child_without_command_or_grace_is_refused(options: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="needs a command"):
         Child("broken", **options)  # type: ignore[arg-type]
+
+
+SERVING = (
+    "import os, signal, socket;"
+    "print('up', os.getpid(), flush=True);"
+    "word = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM);"
+    "'NOTIFY_SOCKET' in os.environ and word.sendto(b'READY=1', os.environ['NOTIFY_SOCKET']);"
+    "signal.pause()"
+)
+
+
+async def test_a_child_is_replaced_by_one_that_was_ready_before_its_end(
+    supervisor: Supervisor,
+) -> None:
+    await supervisor.start(python("web", SERVING, tells_ready=True))
+    old = psutil.Process(supervisor.pid("web"))
+    await supervisor.replace("web")
+    new = psutil.Process(supervisor.pid("web"))
+    assert new.pid != old.pid
+    assert new.is_running()
+    assert not old.is_running()
+    assert supervisor.names == ["web"]
+
+
+async def test_a_successor_that_dies_leaves_the_old_process_in_its_place(
+    supervisor: Supervisor, tmp_path: Path
+) -> None:
+    # The program serves once; what is found in its place later ends at once.
+    once = tmp_path / "once"
+    code = f"import pathlib; pathlib.Path({str(once)!r}).touch(exist_ok=False);" + FOREVER
+    await supervisor.start(python("web", code, tells_ready=True))
+    await until(once.exists)
+    old = supervisor.pid("web")
+    with pytest.raises(StartError, match="web was not replaced"):
+        await supervisor.replace("web")
+    assert supervisor.pid("web") == old
+    assert psutil.Process(old).is_running()
+
+
+async def test_a_child_that_cannot_tell_is_ended_before_its_successor_starts(
+    supervisor: Supervisor,
+) -> None:
+    await supervisor.start(python("beat", FOREVER))
+    old = supervisor.pid("beat")
+    await supervisor.replace("beat")
+    assert supervisor.pid("beat") != old
+    assert not psutil.pid_exists(old)
+
+
+async def test_a_replaced_child_is_watched_like_any_other(
+    supervisor: Supervisor, reports: Reports
+) -> None:
+    await supervisor.start(python("web", SERVING, tells_ready=True))
+    await supervisor.replace("web")
+    os.kill(supervisor.pid("web"), signal.SIGKILL)
+    assert "web was ended by SIGKILL" in await reports.wait_for("starting it again")
+    assert len(reports) == 1
+
+
+async def test_a_stop_in_the_middle_of_a_replacement_leaves_no_process(
+    supervisor: Supervisor, tmp_path: Path
+) -> None:
+    await supervisor.start(python("web", FOREVER, tells_ready=True))
+    old = supervisor.pid("web")
+    replacing = asyncio.create_task(supervisor.replace("web"))
+    await until(lambda: supervisor.pid("web") != old)
+    new = supervisor.pid("web")
+    replacing.cancel()
+    await asyncio.gather(replacing, return_exceptions=True)
+    await supervisor.stop()
+    assert not psutil.pid_exists(old)
+    assert not psutil.pid_exists(new)

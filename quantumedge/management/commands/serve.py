@@ -33,7 +33,7 @@ class Command(BaseCommand):
 
     help = (
         "Start the whole server: web, workers, feed and, without REDIS_URL, a private Valkey."
-        " Ctrl-C stops all of it."
+        " Ctrl-C stops all of it; SIGUSR1 replaces its processes one by one, losing nothing."
     )
     requires_system_checks = ()
 
@@ -96,6 +96,8 @@ class Serving:
         self.console = Terminal(highlight=False, soft_wrap=True)
         self.supervisor = Supervisor(settings.DATA_DIR / "log", self.say)
         self.stopping = asyncio.Event()
+        self.ready = False
+        self.replacing: asyncio.Task[None] | None = None
         self.listener = listener
         name = f"[{host.strip('[]')}]" if ":" in host else host
         self.address = f"{name}:{listener.getsockname()[1]}"
@@ -113,6 +115,7 @@ class Serving:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self.stopping.set)
+        loop.add_signal_handler(signal.SIGUSR1, self._replace_all)
         stopped = asyncio.create_task(self.stopping.wait())
         work = asyncio.create_task(self._start_all())
         failure = asyncio.create_task(self.supervisor.failed())
@@ -144,8 +147,28 @@ class Serving:
         for lane in ("heuristic", "quantum"):
             await self.supervisor.start(processes.worker(lane, nice=10))
         self.supervisor.settle()
+        self.ready = True
         seconds = time.monotonic() - self.began
         self.say(f"Ready in {seconds:.1f} s: http://{self.address}/ · {outcome} · Ctrl-C stops")
+
+    def _replace_all(self) -> None:
+        """Begin to replace every process, unless that goes on already."""
+        if not self.ready or (self.replacing is not None and not self.replacing.done()):
+            self.say("Not replacing the processes: wait until the server is ready")
+            return
+        self.replacing = asyncio.create_task(self._replace_each())
+
+    async def _replace_each(self) -> None:
+        began = time.monotonic()
+        try:
+            for name in self.supervisor.names:
+                if name != processes.VALKEY:
+                    await self.supervisor.replace(name)
+                    self.say(f"Replaced {name}")
+        except StartError as error:
+            self.say(str(error))
+            return
+        self.say(f"Replaced every process in {time.monotonic() - began:.1f} s")
 
     async def _first_outcome(self) -> str:
         """The first optimisation's outcome, in words.
@@ -168,12 +191,14 @@ class Serving:
 
     async def _stop_all(self, *tasks: "asyncio.Task[object]") -> None:
         """End every child, and then the process, whatever its threads still do."""
+        if self.replacing is not None:
+            tasks = (*tasks, self.replacing)
         for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         began = time.monotonic()
         if self.stopping.is_set():
             self.say("Stopping")
         await self.supervisor.stop()
-        await asyncio.gather(*tasks, return_exceptions=True)
         if self.stopping.is_set():
             self.say(f"Stopped in {time.monotonic() - began:.1f} s")

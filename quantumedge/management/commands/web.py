@@ -1,11 +1,13 @@
-"""``manage.py web``: one web server process, alone or on a socket that a supervisor holds."""
+"""``manage.py web``: one web server process, on a socket of its own or one that it is given."""
 
+import os
 import socket
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from quantumedge.listening import listen
+from quantumedge.readiness import activated_listener
 
 
 class Command(BaseCommand):
@@ -29,7 +31,10 @@ class Command(BaseCommand):
         from quantumedge.asgi import application  # noqa: PLC0415
 
         try:
-            listener = listen(host, port) if fd is None else socket.socket(fileno=fd)
+            if fd is not None:
+                listener = socket.socket(fileno=fd)
+            else:
+                listener = activated_listener(os.environ) or listen(host, port)
         except OSError as error:
             raise CommandError(
                 f"cannot listen on {host}:{port} ({error.strerror}): "

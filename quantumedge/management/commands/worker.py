@@ -1,5 +1,7 @@
 """``manage.py worker LANE``: one Celery worker, the same alone as under ``manage.py serve``."""
 
+import os
+
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
@@ -27,7 +29,9 @@ class Command(BaseCommand):
         app.worker_main(
             [
                 "worker",
-                *("--queues", ",".join(lanes), "--hostname", f"{'-'.join(lanes)}@%h"),
+                # With the process id, because a host may run several, and a successor beside each.
+                *("--queues", ",".join(lanes)),
+                *("--hostname", f"{'-'.join(lanes)}-{os.getpid()}@%h"),
                 *("--pool", "prefork", "--concurrency", str(processes)),
                 # Chatter between workers that nobody listens to; lanes announce themselves.
                 *("--without-gossip", "--without-mingle", "--without-heartbeat"),
