@@ -8,6 +8,10 @@ import sys
 def main() -> None:
     """Run the command named on the command line."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "quantumedge.settings")
+    if sys.argv[1:2] == ["web"]:
+        from quantumedge.lean import lighten  # noqa: PLC0415
+
+        lighten()
     from django.core.exceptions import ImproperlyConfigured  # noqa: PLC0415
     from django.core.management import execute_from_command_line  # noqa: PLC0415
 

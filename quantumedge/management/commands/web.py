@@ -5,7 +5,9 @@ import socket
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connection
 
+from quantumedge.lean import leave_out
 from quantumedge.listening import listen
 from quantumedge.readiness import activated_listener
 
@@ -26,6 +28,8 @@ class Command(BaseCommand):
 
     def handle(self, *, host: str, port: int, fd: int | None, **options: object) -> None:  # noqa: ARG002
         """Run until a signal ends it."""
+        if connection.vendor != "postgresql":
+            leave_out("psycopg")
         # Importing the web server replaces Twisted's reactor, so only when it is wanted.
         from quantumedge.webserver import PacedServer  # noqa: PLC0415 # isort: skip - first
         from quantumedge.asgi import application  # noqa: PLC0415

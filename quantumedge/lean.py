@@ -1,0 +1,45 @@
+"""What libraries load where it is installed, and a web process never uses: some 35 MB.
+
+``manage.py web`` calls :func:`lighten` before Django is set up.
+"""
+
+import sys
+from types import ModuleType
+
+OPTIONAL = (
+    # Twisted: TLS, which a proxy in front of this server speaks.
+    "OpenSSL",
+    # structlog: tracebacks in colour.
+    "rich",
+    # redis-py: OCSP, and channels_redis: encryption, neither of which is configured.
+    "cryptography",
+    # REST framework: a client of its own.
+    "requests",
+)
+"""Libraries whose users do without them when they are not installed."""
+
+WAMP = ("autobahn.twisted.wamp", "autobahn.wamp.message", "autobahn.wamp.websocket")
+"""A protocol on top of WebSockets that autobahn imports always, and nobody speaks here."""
+
+
+class Unspoken(ModuleType):
+    """A module that gives a class without content for every name that is imported from it."""
+
+    def __getattr__(self, name: str) -> type:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return type(name, (), {})
+
+
+def lighten() -> None:
+    """Keep from this process what it never uses."""
+    leave_out(*OPTIONAL)
+    for name in WAMP:
+        sys.modules.setdefault(name, Unspoken(name))
+
+
+def leave_out(*names: str) -> None:
+    """Let libraries seem not to be installed, unless they are loaded already."""
+    for name in names:
+        # None is how Python itself marks a module that cannot be imported.
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]
