@@ -32,7 +32,7 @@ from websockets.asyncio.client import ClientConnection, connect
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tests.e2e.client import is_end, kind, long_run, receive, request, send, until
+from tests.e2e.client import is_end, kind, long_run, optimise, receive, request, send, until
 from tests.e2e.harness import Server, data_folder, serving
 
 FLOOR_SERVER = """
@@ -44,7 +44,9 @@ from django.urls import path
 from redis import asyncio as redis_asyncio
 from quantumedge.listening import listen
 
-redis = redis_asyncio.Redis.from_url(os.environ["FLOOR_REDIS"], socket_timeout=None)
+redis = redis_asyncio.Redis.from_url(
+    os.environ["FLOOR_REDIS"], socket_timeout=None, max_connections=1000
+)
 clients = {}
 readers = []
 
@@ -250,10 +252,19 @@ def summary(times: Times) -> dict[str, Any]:
     return figures
 
 
+async def wait_settled(server: Server) -> None:
+    """Return once each lane has answered: its worker no longer loads its solvers by then."""
+    async with server.connect() as socket:
+        await receive(socket)
+        for method in ("genetic_algorithm", "qaoa"):
+            await optimise(socket, method=method, symbols=SYMBOLS[:3])
+
+
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     report: dict[str, Any] = {"clients": {}}
     with data_folder() as folder, serving(folder, FEED="none") as server:
         server.wait_ready()
+        asyncio.run(wait_settled(server))
         with floor(server) as floor_address:
             for clients in arguments.clients:
                 before = processor_times(server)
