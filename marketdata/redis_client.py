@@ -1,12 +1,19 @@
-"""The one pooled Redis connection of a process, shared by every layer."""
+"""The Redis connections of a process, shared by every layer."""
 
+import logging
+import os
+import threading
 from functools import lru_cache
+from typing import Any
 
 from django.conf import settings
 from redis import Redis
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
 from redis.retry import Retry
+
+logger = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 5.0
 """Longest wait for Redis; blocking commands and subscriptions bring their own connection."""
@@ -24,6 +31,68 @@ def redis_client() -> Redis:
 def redis_key(*parts: str) -> str:
     """The key of ``parts`` under this server's prefix, joined by colons."""
     return ":".join((settings.REDIS_PREFIX, *parts))
+
+
+class Unawaited:
+    """Sends commands without waiting for their replies, each of which the next command reads.
+
+    For news that is worth nothing a moment later: its sender goes on at once, and an error shows
+    only at the next command.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._connection: Any = None
+        self._unread = 0
+        self._home = (0, "")
+
+    def send(self, *command: str | bytes) -> None:
+        """Send one command.
+
+        Raises:
+            RedisError: Redis cannot be reached; whatever is sent next tries again.
+        """
+        with self._lock:
+            home = (os.getpid(), settings.REDIS_URL)
+            if self._home != home:
+                # A fork shares the parent's connection, which stays the parent's.
+                self._home, self._connection, self._unread = home, None, 0
+            self._settle()
+            try:
+                self._write(command)
+            except RedisConnectionError:
+                # Redis may have closed it while it lay idle.
+                self._write(command)
+
+    def _write(self, command: tuple[str | bytes, ...]) -> None:
+        try:
+            if self._connection is None:
+                self._connection = redis_client().connection_pool.get_connection()
+            self._connection.send_command(*command)
+        except RedisError:
+            self._drop()
+            raise
+        self._unread += 1
+
+    def _settle(self) -> None:
+        """Read what is left to be read."""
+        try:
+            while self._unread:
+                self._unread -= 1
+                self._connection.read_response()
+        except RedisError as error:
+            logger.warning("what was sent before may be lost: %s", error)
+            self._drop()
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            self._connection.disconnect()
+            redis_client().connection_pool.release(self._connection)
+        self._connection, self._unread = None, 0
+
+
+unawaited = Unawaited()
+"""This process' only one."""
 
 
 @lru_cache(maxsize=4)

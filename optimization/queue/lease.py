@@ -36,6 +36,7 @@ class LeaseKeeper:
     def __init__(self) -> None:
         self._lease: Lease | None = None
         self._changed = threading.Condition()
+        self._asleep = False
         self._pid = 0
 
     @contextmanager
@@ -45,7 +46,10 @@ class LeaseKeeper:
         with self._changed:
             self._start()
             self._lease = lease
-            self._changed.notify()
+            # Between two requests in quick succession the thread only dozes: waking it costs
+            # more than some requests take.
+            if self._asleep:
+                self._changed.notify()
         try:
             yield lease
         finally:
@@ -61,10 +65,9 @@ class LeaseKeeper:
     def _run(self) -> None:
         while True:
             with self._changed:
-                if self._lease is None:
-                    self._changed.wait()
-                else:
-                    self._changed.wait(RENEWAL_SECONDS)
+                self._asleep = self._lease is None
+                self._changed.wait(None if self._asleep else RENEWAL_SECONDS)
+                self._asleep = False
                 lease = self._lease
             if lease is not None and lease.state is LeaseState.HELD:
                 self._renew(lease)

@@ -13,6 +13,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.cache import cache
+from redis.client import Pipeline
 
 from marketdata.quotes import latest_quotes
 from marketdata.redis_client import redis_client, redis_key
@@ -64,12 +65,14 @@ def look_up(request: OptimizationRequest, data_version: str) -> dict[str, Any] |
     return dict(entry["result"]) if hit else None
 
 
-def store(request: OptimizationRequest, data_version: str, result: Mapping[str, Any]) -> None:
-    """Keep a fresh result, with the quotes it was solved on."""
+def store(
+    request: OptimizationRequest, data_version: str, result: Mapping[str, Any], pipe: Pipeline
+) -> None:
+    """Keep a fresh result, with the quotes it was solved on; ``pipe`` notes when it ends."""
     key = cache_key(request, data_version)
     prices = _prices(request.symbols)
     cache.set(key, {"result": dict(result), "quotes": prices}, timeout=settings.CACHE_TTL)
-    redis_client().zadd(redis_key("cache", "ends"), {key: time.time() + settings.CACHE_TTL})
+    pipe.zadd(redis_key("cache", "ends"), {key: time.time() + settings.CACHE_TTL})
 
 
 def purge() -> int:

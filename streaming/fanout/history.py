@@ -8,7 +8,7 @@ gives the number it had.
 import secrets
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar, Self
 
 from django.conf import settings
 from redis.commands.core import Script
@@ -18,19 +18,23 @@ from marketdata.redis_client import redis_client, redis_key
 ONCE_SECONDS = 86_400
 """How long a frame that was told is known to have been told."""
 
+_EPOCH_BYTES = 8
+
 _APPEND = """
 local epoch = redis.call('GET', KEYS[4])
 if not epoch then
     epoch = ARGV[4]
     redis.call('SET', KEYS[4], epoch)
 end
-if KEYS[3] ~= '' then
-    local told = redis.call('GET', KEYS[3])
-    if told then return {epoch, tonumber(told)} end
+local seq = KEYS[3] ~= '' and tonumber(redis.call('GET', KEYS[3]))
+if not seq then
+    seq = redis.call('INCR', KEYS[1])
+    redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[2], seq .. '-1', 'message', ARGV[1])
+    if KEYS[3] ~= '' then redis.call('SET', KEYS[3], seq, 'EX', ARGV[3]) end
 end
-local seq = redis.call('INCR', KEYS[1])
-redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[2], seq .. '-1', 'message', ARGV[1])
-if KEYS[3] ~= '' then redis.call('SET', KEYS[3], seq, 'EX', ARGV[3]) end
+if ARGV[5] ~= '' then
+    redis.call('PUBLISH', ARGV[5], ARGV[6] .. epoch .. string.format('%020d', seq))
+end
 return {epoch, seq}
 """
 
@@ -54,6 +58,27 @@ class Place:
 
     epoch: str
     seq: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The place that an announcement ends with: the epoch, then the number in 20 digits."""
+        return cls(text[:-20], int(text[-20:]))
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """What is published in the same step as a message is kept.
+
+    Attributes:
+        channel: Where.
+        head: What is published, but for the message's place, which follows it.
+    """
+
+    channel: str
+    head: bytes
+
+    PLACE_LENGTH: ClassVar = 2 * _EPOCH_BYTES + 20
+    """Characters of a place as it is published."""
 
 
 def seq_key(owner: str) -> str:
@@ -81,7 +106,12 @@ def _append_script() -> Script:
     return redis_client().register_script(_APPEND)
 
 
-def append(owner: str, message: bytes, once: str | None = None) -> Place:
+def append(
+    owner: str,
+    message: bytes,
+    once: str | None = None,
+    announcement: Announcement | None = None,
+) -> Place:
     """Number and keep a message; one with a known ``once`` keeps its first place."""
     epoch, seq = _append_script()(
         keys=[
@@ -90,7 +120,13 @@ def append(owner: str, message: bytes, once: str | None = None) -> Place:
             once_key(once) if once is not None else "",
             epoch_key(),
         ],
-        args=[message, settings.TOPIC_HISTORY, ONCE_SECONDS, secrets.token_hex(8)],
+        args=[
+            message,
+            settings.TOPIC_HISTORY,
+            ONCE_SECONDS,
+            secrets.token_hex(_EPOCH_BYTES),
+            *(("", b"") if announcement is None else (announcement.channel, announcement.head)),
+        ],
     )
     return Place(epoch.decode(), int(seq))
 

@@ -230,7 +230,7 @@ class Hub:
         if message["type"] == "ephemeral":
             feed.deliver(Delivery.decode(message["message"]))
             return
-        place = Place(message["epoch"], message["seq"])
+        place = Place.parse(message["place"])
         if place.epoch == feed.place.epoch and place.seq == feed.place.seq + 1:
             feed.deliver(Delivery.decode(message["message"]).at(place))
             feed.place = place

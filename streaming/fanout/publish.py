@@ -12,9 +12,10 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 from pydantic_core import to_json
 
-from marketdata.redis_client import redis_client
+from marketdata.redis_client import unawaited
 from streaming.fanout import history
 from streaming.fanout.delivery import Address, Delivery
+from streaming.fanout.history import Announcement
 
 PRICES_GROUP = "prices"
 
@@ -33,16 +34,9 @@ def publish_durable(address: Address, frame: Mapping[str, Any], once: str | None
         once: A name under which the frame is told only once, however often this is called.
     """
     message = Delivery.of(address, frame, once).encode()
-    place = history.append(address.owner, message, once)
-    _group_send(
-        owner_group(address.owner),
-        {
-            "type": "durable",
-            "owner": address.owner,
-            "message": message,
-            "epoch": place.epoch,
-            "seq": place.seq,
-        },
+    envelope = {"type": "durable", "owner": address.owner, "message": message}
+    history.append(
+        address.owner, message, once, _announcement(owner_group(address.owner), envelope)
     )
 
 
@@ -78,7 +72,25 @@ def _serializer() -> Any:
     return get_channel_layer()
 
 
+def _channel(group: str) -> str:
+    """The layer's own name for a group."""
+    return f"{settings.CHANNEL_LAYER_PREFIX}__group__{group}"
+
+
 def _group_send(group: str, message: Mapping[str, Any]) -> None:
-    """Do what the layer's ``group_send`` does, without an event loop."""
-    channel = f"{settings.CHANNEL_LAYER_PREFIX}__group__{group}"
-    redis_client().publish(channel, _serializer().serialize(dict(message)))
+    """Do what the layer's ``group_send`` does, without an event loop and without waiting."""
+    unawaited.send("PUBLISH", _channel(group), _serializer().serialize(dict(message)))
+
+
+def _announcement(group: str, message: Mapping[str, Any]) -> Announcement:
+    """The same for a message whose ``place`` is known only once it is numbered.
+
+    Raises:
+        ValueError: The layer's encoding does not end with a message's last value.
+    """
+    place = "0" * Announcement.PLACE_LENGTH
+    whole: bytes = _serializer().serialize({**message, "place": place})
+    head = whole.removesuffix(place.encode())
+    if head == whole:
+        raise ValueError("the channel layer must encode messages as msgpack, without encryption")
+    return Announcement(_channel(group), head)

@@ -1,10 +1,14 @@
 """The shared Redis client."""
 
 import os
+from typing import Any
 
+import pytest
+from pytest_django.fixtures import Settings
 from redis import Redis
+from redis.exceptions import RedisError
 
-from marketdata.redis_client import redis_client, redis_key
+from marketdata.redis_client import redis_client, redis_key, unawaited
 
 
 def test_one_client_serves_the_whole_process(redis_server: Redis) -> None:
@@ -28,3 +32,57 @@ def test_a_forked_child_gets_connections_of_its_own(redis_server: Redis) -> None
     assert isinstance(told, bytes)
     assert int(told) != parent_connection
     assert redis_client().client_id() == parent_connection
+
+
+def heard(server: Redis, count: int) -> list[bytes]:
+    """What was pushed, once so much of it has arrived."""
+    pushed: list[bytes] = []
+    while len(pushed) < count:
+        reply: Any = server.blpop(["news"], timeout=10)
+        pushed.append(reply[1])
+    return pushed
+
+
+def test_what_is_sent_without_waiting_arrives_in_order(redis_server: Redis) -> None:
+    for number in range(100):
+        unawaited.send("RPUSH", "news", str(number))
+    assert heard(redis_server, 100) == [str(number).encode() for number in range(100)]
+
+
+def test_a_command_that_redis_refuses_harms_none_that_follows(redis_server: Redis) -> None:
+    redis_server.set("word", "no list")
+    unawaited.send("RPUSH", "word", "refused")
+    unawaited.send("RPUSH", "news", "after")
+    assert heard(redis_server, 1) == [b"after"]
+
+
+def test_a_connection_that_broke_is_made_again(redis_server: Redis) -> None:
+    unawaited.send("RPUSH", "news", "before")
+    assert heard(redis_server, 1) == [b"before"]
+    redis_server.client_kill_filter(_type="normal", skipme=True)
+    unawaited.send("RPUSH", "news", "after")
+    assert heard(redis_server, 1) == [b"after"]
+
+
+def test_an_unreachable_redis_is_an_error_and_a_reachable_one_serves_again(
+    redis_server: Redis, settings: Settings
+) -> None:
+    url = settings.REDIS_URL
+    settings.REDIS_URL = "unix:///tmp/nobody-listens-here.sock"
+    with pytest.raises(RedisError):
+        unawaited.send("RPUSH", "news", "lost")
+    settings.REDIS_URL = url
+    unawaited.send("RPUSH", "news", "after")
+    assert heard(redis_server, 1) == [b"after"]
+
+
+def test_a_forked_child_sends_on_a_connection_of_its_own(redis_server: Redis) -> None:
+    unawaited.send("RPUSH", "news", "parent")
+    child = os.fork()
+    if child == 0:
+        for _ in range(50):
+            unawaited.send("RPUSH", "news", "child")
+        os._exit(0)
+    os.waitpid(child, 0)
+    unawaited.send("RPUSH", "news", "parent")
+    assert sorted(heard(redis_server, 52)) == [b"child"] * 50 + [b"parent"] * 2

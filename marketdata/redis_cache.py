@@ -1,0 +1,21 @@
+"""Django's cache over the process' own Redis connections."""
+
+from typing import Any
+
+from django.core.cache.backends.redis import RedisCache, RedisCacheClient
+from redis import Redis
+
+from marketdata.redis_client import redis_client
+
+
+class _SharedClient(RedisCacheClient):
+    """Django makes a client for every call, which costs more than most calls do."""
+
+    def get_client(self, key: Any = None, *, write: bool = False) -> Redis:  # noqa: ARG002
+        return redis_client()
+
+
+class SharedRedisCache(RedisCache):
+    """Django's Redis cache, with the timeouts and the pool of every other use of Redis."""
+
+    _class = _SharedClient
