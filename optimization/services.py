@@ -2,11 +2,11 @@
 
 import logging
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import DatabaseError, IntegrityError, transaction
+from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.utils import timezone
 from redis.exceptions import RedisError
 from structlog.contextvars import bound_contextvars
@@ -25,7 +25,6 @@ from optimization.queue import admission
 from optimization.queue.admission import Claim
 from optimization.queue.durations import Workload, estimated_wait
 from optimization.queue.lanes import LANES, Lane
-from optimization.queue.tokens import send_token
 from optimization.signals import request_finished, request_started
 from optimization.solving import result_cache
 from optimization.solving.feasibility import check_request
@@ -36,6 +35,14 @@ from optimization.watching.portfolios import portfolio_take_result
 logger = logging.getLogger(__name__)
 
 ACTIVE = (Status.QUEUED, Status.RUNNING)
+
+# One statement changes the row and brings it; Django's own updates return no rows.
+_BEGIN = f"""
+UPDATE {OptimizationRequest._meta.db_table}
+SET status = %s, attempt = attempt + 1, fence = %s, started_at = COALESCE(started_at, %s)
+WHERE request_id = %s AND status IN (%s, %s) AND fence < %s
+RETURNING *
+"""  # noqa: S608 - the table's name is ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,30 +117,14 @@ def request_cancel(owner: Owner, request_id: str) -> OptimizationRequest:
 def request_begin(claim: Claim) -> OptimizationRequest | None:
     """Record that a worker holds a request; None when it has ended meanwhile."""
     now = timezone.now()
-    held = OptimizationRequest.objects.filter(
-        request_id=claim.request_id, status__in=ACTIVE, fence__lt=claim.fence
-    )
-    request = held.first()
-    if request is None:
+    stored = connection.ops.adapt_datetimefield_value(now)
+    values = (Status.RUNNING, claim.fence, stored, claim.request_id, *ACTIVE, claim.fence)
+    begun = list(OptimizationRequest.objects.raw(_BEGIN, values))
+    if not begun:
         return None
-    first_attempt = request.attempt == 0
-    request.attempt, request.fence, request.status = (
-        request.attempt + 1,
-        claim.fence,
-        Status.RUNNING,
-    )
-    if first_attempt:
-        request.started_at = now
-    updated = held.update(
-        attempt=request.attempt,
-        fence=request.fence,
-        status=request.status,
-        started_at=request.started_at,
-    )
-    if not updated:
-        return None
+    request = begun[0]
     logger.info("begun, attempt %d", request.attempt)
-    if first_attempt:
+    if request.attempt == 1:
         record("queue", request.traceparent, request.created_at, now)
         request_started.send(sender=OptimizationRequest, request=request)
     return request
@@ -156,7 +147,6 @@ def request_readmit(request: OptimizationRequest) -> bool:
         admission.admit(lane, request.request_id)
     except QueueFullError:
         return False
-    send_token(lane)
     logger.warning("%s was lost by the queue and waits again", request.request_id)
     return True
 
@@ -231,7 +221,6 @@ def _enqueue(request: OptimizationRequest) -> Receipt:
     except (QueueFullError, RedisError):
         request.delete()
         raise
-    send_token(lane)
     logger.info("admitted to the %s lane, place %d: %s", lane, position, request.method)
     return Receipt(request, position, _estimated_wait(request, position))
 
@@ -239,8 +228,7 @@ def _enqueue(request: OptimizationRequest) -> Receipt:
 def _insert(request: OptimizationRequest) -> OptimizationRequest | None:
     """Record a request, or find the one that took its idempotency key a moment before."""
     try:
-        with transaction.atomic():
-            request.save(force_insert=True)
+        request.save(force_insert=True)
     except IntegrityError:
         earlier = _find_earlier(request)
         if earlier is None:
@@ -278,7 +266,8 @@ def _end(request: OptimizationRequest, status: Status, **fields: Any) -> bool:
     active = OptimizationRequest.objects.filter(pk=request.pk, status__in=ACTIVE)
     if status is not Status.CANCELLED and request.fence:
         active = active.filter(fence=request.fence)
-    with transaction.atomic():
+    # One statement is a transaction of its own; only a portfolio needs one around two.
+    with transaction.atomic() if request.portfolio_id else nullcontext():
         if not active.update(**changes):
             return False
         for name, value in changes.items():

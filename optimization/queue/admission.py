@@ -4,7 +4,7 @@ Each lane has a sorted set of waiting requests, scored by a global sequence numb
 order of admission is the order of service whatever the broker does. A claim moves the head to the
 sorted set of leases, scored by the second at which the lease ends, and hands out a fencing token;
 a lease that ended is claimed before anything that waits. A Celery message is only a token that
-says "run the next of this lane".
+puts a process on duty (see ``duty``); a process that stands by is handed a request without one.
 """
 
 import math
@@ -12,44 +12,51 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
 from typing import Any
 
 from django.conf import settings
-from redis.commands.core import Script
 
-from marketdata.redis_client import redis_client, redis_key
+from marketdata.redis_client import redis_client
 from optimization.errors import QueueFullError
+from optimization.queue import store
+from optimization.queue.durations import pace
 from optimization.queue.lanes import Lane
+from optimization.queue.store import FINISH, TAKE
+from optimization.queue.tokens import TOKEN_SECONDS, send_token
 
-_ADMIT = """
-local waiting = KEYS[1]
+_ADMIT = (
+    TAKE
+    + """
+local waiting, standby, tokens = KEYS[1], KEYS[2], KEYS[3]
 local already = redis.call('ZRANK', waiting, ARGV[1])
-if already then return already + 1 end
+if already then return {already + 1, 0} end
 local total = 0
-for i = 3, #KEYS do total = total + redis.call('ZCARD', KEYS[i]) end
-if total >= tonumber(ARGV[2]) then return -total end
-redis.call('ZADD', waiting, redis.call('INCR', KEYS[2]), ARGV[1])
-return redis.call('ZCARD', waiting)
-"""
-
-_CLAIM = """
-local clock = redis.call('TIME')
-local now = clock[1] + clock[2] / 1e6
-local expired = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now, 'LIMIT', 0, 1)
-local id = expired[1]
-if not id then
-    local head = redis.call('ZPOPMIN', KEYS[1])
-    id = head[1]
-    if not id then return false end
+for i = 8, #KEYS do total = total + redis.call('ZCARD', KEYS[i]) end
+if total >= tonumber(ARGV[2]) then return {-total, 0} end
+redis.call('ZADD', waiting, redis.call('INCR', KEYS[4]), ARGV[1])
+local position = redis.call('ZCARD', waiting)
+local time = now()
+local process, until_time = unpack(redis.call('ZPOPMAX', standby))
+if process and tonumber(until_time) > time then
+    local taken = take(waiting, KEYS[5], KEYS[6], KEYS[7], tonumber(ARGV[3]))
+    redis.call('RPUSH', ARGV[6] .. process, string.format('%d', taken[2]) .. ' ' .. taken[1])
+    redis.call('PEXPIRE', ARGV[6] .. process, math.ceil(tonumber(ARGV[3]) * 1000))
+    return {position, 0}
 end
--- From the clock and not from 1, so that fences in the rows stay older if Redis loses its data.
-redis.call('SET', KEYS[3], string.format('%d', now * 1e6), 'NX')
-local fence = redis.call('INCR', KEYS[3])
-redis.call('ZADD', KEYS[2], now + tonumber(ARGV[1]), id)
-redis.call('HSET', KEYS[4], id, fence)
-return {id, fence}
+local held = redis.call('ZCOUNT', KEYS[5], time, '+inf')
+local coming = redis.call('ZCOUNT', tokens, time, '+inf')
+if held + coming >= tonumber(ARGV[4]) then return {position, 0} end
+redis.call('ZADD', tokens, time + tonumber(ARGV[5]), ARGV[1])
+return {position, 1}
 """
+)
+
+_CLAIM = (
+    TAKE
+    + """
+return take(KEYS[1], KEYS[2], KEYS[3], KEYS[4], tonumber(ARGV[1]))
+"""
+)
 
 _RENEW = """
 if redis.call('HGET', KEYS[2], ARGV[1]) ~= ARGV[2] then return -1 end
@@ -58,14 +65,12 @@ redis.call('ZADD', KEYS[1], clock[1] + clock[2] / 1e6 + tonumber(ARGV[3]), ARGV[
 return redis.call('SISMEMBER', KEYS[3], ARGV[1])
 """
 
-_FINISH = """
-local fence = redis.call('HGET', KEYS[2], ARGV[1])
-if fence and fence ~= ARGV[2] then return 0 end
-redis.call('ZREM', KEYS[1], ARGV[1])
-redis.call('HDEL', KEYS[2], ARGV[1])
-redis.call('SREM', KEYS[3], ARGV[1])
-return 1
+_FINISH = (
+    FINISH
+    + """
+return finish(KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2])
 """
+)
 
 _CANCEL = """
 if redis.call('ZREM', KEYS[1], ARGV[1]) == 1 then return 'waiting' end
@@ -108,38 +113,38 @@ class LeaseState(StrEnum):
     LOST = "lost"
 
 
-def _key(name: str) -> str:
-    return redis_key("queue", name)
-
-
-def _waiting(lane: Lane) -> str:
-    return _key(f"waiting:{lane}")
-
-
-def _leases(lane: Lane) -> str:
-    return _key(f"leases:{lane}")
-
-
-_FENCES, _CANCELLED = "fences", "cancelled"
-
-
-@cache
-def _script(source: str) -> Script:
-    return redis_client().register_script(source)
-
-
 def admit(lane: Lane, request_id: str) -> int:
     """Put a request at the end of its lane and return its position, 1 for the next to run.
 
+    A process that stands by is handed the lane's head at once; without one, a token is sent
+    unless enough of them are under way or every process of the lane is busy and comes back.
     Admitting a request that already waits returns its position and changes nothing.
 
     Raises:
         QueueFullError: ``MAX_QUEUE_SIZE`` requests wait already, over all lanes.
     """
-    keys = [_waiting(lane), _key("sequence"), *map(_waiting, Lane)]
-    position = int(_script(_ADMIT)(keys=keys, args=[request_id, settings.MAX_QUEUE_SIZE]))
+    keys = [
+        store.waiting(lane),
+        store.standby(lane),
+        store.tokens(lane),
+        store.key(store.SEQUENCE),
+        store.leases(lane),
+        *map(store.key, (store.FENCE, store.FENCES)),
+        *map(store.waiting, Lane),
+    ]
+    args = [
+        request_id,
+        settings.MAX_QUEUE_SIZE,
+        settings.LEASE_SECONDS,
+        max(1, pace.get().processes[lane]),
+        TOKEN_SECONDS,
+        store.handed(""),
+    ]
+    position, needs_token = map(int, store.script(_ADMIT)(keys=keys, args=args))
     if position <= 0:
         raise _full(-position)
+    if needs_token:
+        send_token(lane)
     return position
 
 
@@ -176,8 +181,13 @@ def _full(waiting: int) -> QueueFullError:
 
 def claim(lane: Lane) -> Claim | None:
     """Take over the oldest lost request of a lane, or else its head; None when neither exists."""
-    keys = [_waiting(lane), _leases(lane), _key("fence"), _key(_FENCES)]
-    taken = _script(_CLAIM)(keys=keys, args=[settings.LEASE_SECONDS])
+    keys = [
+        store.waiting(lane),
+        store.leases(lane),
+        store.key(store.FENCE),
+        store.key(store.FENCES),
+    ]
+    taken = store.script(_CLAIM)(keys=keys, args=[settings.LEASE_SECONDS])
     if not taken:
         return None
     return Claim(lane, taken[0].decode(), int(taken[1]))
@@ -185,28 +195,28 @@ def claim(lane: Lane) -> Claim | None:
 
 def renew(held: Claim) -> LeaseState:
     """Prolong a lease and learn whether the request was cancelled or taken over."""
-    keys = [_leases(held.lane), _key(_FENCES), _key(_CANCELLED)]
+    keys = [store.leases(held.lane), store.key(store.FENCES), store.key(store.CANCELLED)]
     state = int(
-        _script(_RENEW)(keys=keys, args=[held.request_id, held.fence, settings.LEASE_SECONDS])
+        store.script(_RENEW)(keys=keys, args=[held.request_id, held.fence, settings.LEASE_SECONDS])
     )
     return {-1: LeaseState.LOST, 0: LeaseState.HELD, 1: LeaseState.CANCELLED}[state]
 
 
 def finish(held: Claim) -> bool:
     """Give a request up for good; False when another worker has taken it over."""
-    keys = [_leases(held.lane), _key(_FENCES), _key(_CANCELLED)]
-    return bool(_script(_FINISH)(keys=keys, args=[held.request_id, held.fence]))
+    keys = [store.leases(held.lane), store.key(store.FENCES), store.key(store.CANCELLED)]
+    return bool(store.script(_FINISH)(keys=keys, args=[held.request_id, held.fence]))
 
 
 def cancel(lane: Lane, request_id: str) -> Whereabouts:
     """Remove a waiting request, or mark a running one so that its holder stops."""
-    keys = [_waiting(lane), _leases(lane), _key(_CANCELLED)]
-    return Whereabouts(_script(_CANCEL)(keys=keys, args=[request_id]).decode())
+    keys = [store.waiting(lane), store.leases(lane), store.key(store.CANCELLED)]
+    return Whereabouts(store.script(_CANCEL)(keys=keys, args=[request_id]).decode())
 
 
 def position(lane: Lane, request_id: str) -> int | None:
     """Place in its lane, 1 for the next to run, or None when it does not wait."""
-    rank: Any = redis_client().zrank(_waiting(lane), request_id)
+    rank: Any = redis_client().zrank(store.waiting(lane), request_id)
     return None if rank is None else int(rank) + 1
 
 
@@ -214,7 +224,7 @@ def waiting_counts() -> dict[Lane, int]:
     """Requests that wait, per lane."""
     with redis_client().pipeline(transaction=False) as pipe:
         for lane in Lane:
-            pipe.zcard(_waiting(lane))
+            pipe.zcard(store.waiting(lane))
         return dict(zip(Lane, map(int, pipe.execute()), strict=True))
 
 
@@ -243,9 +253,9 @@ def lane_load(lane: Lane) -> LaneLoad:
     seconds, microseconds = redis_client().time()
     now = seconds + microseconds / 1e6
     with redis_client().pipeline() as pipe:
-        pipe.zcard(_waiting(lane))
-        pipe.zcount(_leases(lane), f"({now}", "+inf")
-        pipe.zcount(_leases(lane), "-inf", now)
+        pipe.zcard(store.waiting(lane))
+        pipe.zcount(store.leases(lane), f"({now}", "+inf")
+        pipe.zcount(store.leases(lane), "-inf", now)
         waiting, held, lost = map(int, pipe.execute())
     return LaneLoad(waiting, held, lost)
 
@@ -257,7 +267,7 @@ def known(request_ids: Iterable[str]) -> set[str]:
         return set()
     found: set[str] = set()
     for lane in Lane:
-        for key in (_waiting(lane), _leases(lane)):
+        for key in (store.waiting(lane), store.leases(lane)):
             scores = redis_client().zmscore(key, wanted)
             found.update(r for r, score in zip(wanted, scores, strict=True) if score is not None)
     return found

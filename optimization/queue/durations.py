@@ -4,10 +4,12 @@ from dataclasses import dataclass
 from math import log2
 from typing import Any
 
+from redis.client import Pipeline
+
 from marketdata.redis_client import redis_client, redis_key
 from optimization.engine.problem import Method
 from optimization.freshness import Briefly
-from optimization.queue import workers
+from optimization.queue import store, workers
 from optimization.queue.lanes import LANES, Lane
 
 _SMOOTHING = 0.2
@@ -17,10 +19,12 @@ _FIRST_GUESS = {Lane.CONVEX: 0.05, Lane.HEURISTIC: 0.5, Lane.QUANTUM: 1.0}
 """Seconds assumed for a lane until its first request is measured."""
 
 _RECORD = """
-local old = redis.call('HGET', KEYS[1], ARGV[1])
-local new = tonumber(ARGV[2])
-if old then new = tonumber(old) + tonumber(ARGV[3]) * (new - tonumber(old)) end
-redis.call('HSET', KEYS[1], ARGV[1], tostring(new))
+for i = 3, #ARGV do
+    local old = redis.call('HGET', KEYS[1], ARGV[i])
+    local new = tonumber(ARGV[1])
+    if old then new = tonumber(old) + tonumber(ARGV[2]) * (new - tonumber(old)) end
+    redis.call('HSET', KEYS[1], ARGV[i], tostring(new))
+end
 """
 
 
@@ -42,14 +46,11 @@ class Workload:
         return f"{self.method}:{int(log2(self.assets))}"
 
 
-def record_duration(workload: Workload, seconds: float) -> None:
+def record_duration(workload: Workload, seconds: float, pipe: Pipeline) -> None:
     """Fold one measured duration into the moving averages of its size and of its lane."""
-    key = redis_key("durations")
-    script = redis_client().register_script(_RECORD)
-    with redis_client().pipeline(transaction=False) as pipe:
-        for field in (workload.field, LANES[workload.method].value):
-            script(keys=[key], args=[field, seconds, _SMOOTHING], client=pipe)
-        pipe.execute()
+    fields = (workload.field, LANES[workload.method].value)
+    args: list[float | str] = [seconds, _SMOOTHING, *fields]
+    store.script(_RECORD)(keys=[redis_key("durations")], args=args, client=pipe)
 
 
 @dataclass(frozen=True, slots=True)

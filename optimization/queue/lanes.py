@@ -1,6 +1,6 @@
 """Which queue a method waits in, so that a slow method never delays a fast one."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from enum import StrEnum
 
 from optimization.engine.problem import Method
@@ -22,3 +22,8 @@ LANES: Mapping[Method, Lane] = {
     Method.VQE: Lane.QUANTUM,
     Method.QAOA: Lane.QUANTUM,
 }
+
+
+def served_lanes(queue_names: Container[str]) -> list[Lane]:
+    """The lanes among a worker's queues."""
+    return [lane for lane in Lane if lane.value in queue_names]

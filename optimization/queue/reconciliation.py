@@ -24,9 +24,15 @@ def reconcile() -> int:
 
 
 class Sweeper:
-    """Sends tokens for requests that nobody serves, once they were seen so twice in a row."""
+    """Sends tokens for requests that nobody serves, once they were seen so twice in a row.
 
-    def __init__(self, lanes: list[Lane]) -> None:
+    Args:
+        lanes: Where to look.
+        processes: How many of this worker may run requests at once.
+    """
+
+    def __init__(self, lanes: list[Lane], processes: int) -> None:
+        self._processes = processes
         self._unserved = dict.fromkeys(lanes, False)
 
     def sweep(self) -> None:
@@ -34,6 +40,6 @@ class Sweeper:
         for lane, was_unserved in self._unserved.items():
             load = admission.lane_load(lane)
             if load.is_unserved and was_unserved:
-                for _ in range(load.waiting + load.lost):
+                for _ in range(min(load.waiting + load.lost, self._processes)):
                     send_token(lane)
             self._unserved[lane] = load.is_unserved and not was_unserved

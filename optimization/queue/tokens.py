@@ -1,4 +1,4 @@
-"""Celery messages that say "run the next of this lane"; the queue itself knows which that is."""
+"""Celery messages that put a process on duty in a lane; the queue itself knows what to run."""
 
 import logging
 from functools import cache
@@ -13,8 +13,19 @@ from optimization.queue.lanes import Lane
 
 logger = logging.getLogger(__name__)
 
-RUN_NEXT = "optimization.run_next"
+RUN_LANE = "optimization.run_lane"
 """Name of the task, so that the web process need not import it."""
+
+DUTY_SECONDS = 2
+"""How long a token puts a process on duty; a request that runs by then still runs to its end."""
+
+TOKEN_SECONDS = 1.0
+"""A token that put nobody on duty for so long counts as lost, and others may be sent."""
+
+
+def _task_seconds(lane: Lane) -> int:
+    """When Celery kills the process: the lane's limit even for a duty's last request, and a bit."""
+    return int(settings.HARD_TIME_LIMITS[lane.value]) + DUTY_SECONDS + 3
 
 
 @cache
@@ -22,16 +33,16 @@ def _template(lane: Lane) -> Any:
     """Celery's own message for the task; only its id changes from one token to the next."""
     return current_app.amqp.as_task_v2(
         "",
-        RUN_NEXT,
+        RUN_LANE,
         (lane.value,),
         {},
-        time_limit=settings.HARD_TIME_LIMITS[lane.value] + 5,
+        time_limit=_task_seconds(lane),
         ignore_result=True,
     )
 
 
 def send_token(lane: Lane) -> None:
-    """Wake a worker of a lane.
+    """Put a process of a lane on duty.
 
     The message goes straight to the lane's queue: finding the way there is most of what Celery's
     ``send_task`` costs. A token that is lost delays nothing for good: the workers look for

@@ -11,15 +11,10 @@ from redis.exceptions import RedisError
 
 from optimization.engine import Problem, available_methods, solve
 from optimization.queue import workers
-from optimization.queue.lanes import LANES, Lane
+from optimization.queue.lanes import LANES, Lane, served_lanes
 from optimization.queue.reconciliation import Sweeper
 
 logger = logging.getLogger(__name__)
-
-
-def served_lanes(queue_names: Any) -> list[Lane]:
-    """The lanes among a worker's queues."""
-    return [lane for lane in Lane if lane.value in queue_names]
 
 
 def preload_solvers(lanes: list[Lane]) -> None:
@@ -51,7 +46,7 @@ class LaneKeeper(bootsteps.StartStopStep):
         self.lanes = served_lanes(consumer.app.amqp.queues.consume_from)
         self.processes = consumer.pool.num_processes
         self.worker = consumer.hostname
-        self.sweeper = Sweeper(self.lanes)
+        self.sweeper = Sweeper(self.lanes, self.processes)
         self._beat()
         self.timer = consumer.timer.call_repeatedly(workers.BEAT_SECONDS, self._beat)
 

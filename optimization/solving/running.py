@@ -8,14 +8,16 @@ from django.conf import settings
 from django.utils import timezone
 from structlog.contextvars import bound_contextvars
 
+from marketdata.redis_client import redis_client
 from optimization.engine import FrontierPoint, Method, Progress, efficient_frontier, solve
 from optimization.engine.errors import EngineError, SolveCancelledError
 from optimization.errors import RequestError
 from optimization.models import Kind, OptimizationRequest
 from optimization.parameters import DataParameters
 from optimization.queue import admission
-from optimization.queue.admission import LeaseState
+from optimization.queue.admission import Claim, LeaseState
 from optimization.queue.durations import Workload, record_duration
+from optimization.queue.duty import Duty
 from optimization.queue.lanes import Lane
 from optimization.queue.lease import Lease, keeper
 from optimization.services import request_begin, request_fail, request_succeed
@@ -34,17 +36,33 @@ MAX_ATTEMPTS = 3
 """Workers that may die on a request before it is given up."""
 
 
+def run_lane(lane: Lane, *, stands_by: bool = True) -> None:
+    """Run requests of a lane, one after the other, until this process' turn is over."""
+    with Duty(lane, stands_by=stands_by) as duty:
+        claim = duty.next()
+        while claim is not None:
+            run_claimed(claim)
+            claim = duty.next(claim)
+
+
 def run_next(lane: Lane) -> OptimizationRequest | None:
     """Run the next request of a lane to its end; None when none waits."""
     claim = admission.claim(lane)
     if claim is None:
         return None
     with bound_contextvars(request_id=claim.request_id):
+        request = run_claimed(claim)
+        admission.finish(claim)
+    return request
+
+
+def run_claimed(claim: Claim) -> OptimizationRequest | None:
+    """Run a claimed request to its end; None when it has ended meanwhile."""
+    with bound_contextvars(request_id=claim.request_id):
         request = request_begin(claim)
         if request is not None:
-            with keeper.hold(claim) as lease, span("run", request.traceparent, lane=lane.value):
+            with keeper.hold(claim) as lease, span("run", request.traceparent, lane=claim.lane):
                 _run(request, lease)
-        admission.finish(claim)
     return request
 
 
@@ -110,9 +128,12 @@ def _trace_frontier(
 
 
 def _remember(request: OptimizationRequest, result: dict[str, Any]) -> None:
-    result_cache.store(request, request.data_version, result)
+    """What later requests may use: the result, and how long it took."""
     workload = Workload(Method(request.method), len(request.symbols))
-    record_duration(workload, request.optimization_time or 0.0)
+    with redis_client().pipeline(transaction=False) as pipe:
+        result_cache.store(request, request.data_version, result, pipe)
+        record_duration(workload, request.optimization_time or 0.0, pipe)
+        pipe.execute()
 
 
 def _exhausted(request: OptimizationRequest) -> dict[str, Any] | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 
 import pytest
+from redis import Redis
 from websockets.asyncio.client import ClientConnection
 
 from tests.e2e.client import (
@@ -20,7 +21,7 @@ from tests.e2e.client import (
     send,
     until,
 )
-from tests.e2e.harness import Server, data_folder, serving
+from tests.e2e.harness import Server, data_folder, serving, wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -51,6 +52,12 @@ async def acknowledgements(socket: ClientConnection) -> list[Frame]:
     return answers
 
 
+def nobody_stands_by(server: Server) -> None:
+    """Wait until no process of the convex lane would be handed a request without its waiting."""
+    with Redis.from_url(f"unix://{server.data_dir}/valkey.sock") as client:
+        wait_until(lambda: not client.exists("qe:queue:standby:convex"))
+
+
 @contextmanager
 def stopped(server: Server, command: str) -> Iterator[None]:
     """Keep a child of the supervisor, and its own children, from running for a while."""
@@ -72,6 +79,7 @@ async def test_of_150_requests_at_once_100_wait_and_each_accepted_one_ends_once_
         sockets = [await stack.enter_async_context(queue_server.connect()) for _ in range(CLIENTS)]
         watcher = await stack.enter_async_context(queue_server.connect())
         await ask(watcher, {"type": "subscribe", "data": {"topic": "portfolio_updates"}})
+        nobody_stands_by(queue_server)
         with stopped(queue_server, CONVEX_WORKER):
             await asyncio.gather(*map(send_all, sockets))
             answers = [await acknowledgements(socket) for socket in sockets]

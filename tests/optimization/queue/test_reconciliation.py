@@ -1,14 +1,10 @@
 """Queue and rows are brought together again, whatever crashed between them."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
 import pytest
-from celery import current_app
 from django.utils import timezone
-from kombu import Queue
 from pytest_django.fixtures import Settings
 from redis import Redis
 
@@ -19,6 +15,7 @@ from optimization.queue.reconciliation import Sweeper, reconcile
 from optimization.services import request_submit
 from optimization.solving.running import run_next
 from optimization.submissions import Submission
+from tests.optimization.queue.broker import lose_tokens, tokens
 
 pytestmark = pytest.mark.django_db
 
@@ -31,27 +28,6 @@ def submitted(asked: Submit, count: int = 1) -> list[str]:
     names = [request_submit(asked()).request.request_id for _ in range(count)]
     OptimizationRequest.objects.update(created_at=timezone.now() - timedelta(seconds=10))
     return names
-
-
-@contextmanager
-def convex_tokens() -> Iterator[Any]:
-    """The broker's queue of the convex lane, whichever broker it is."""
-    with current_app.connection_for_write() as connection, connection.channel() as channel:
-        queue = Queue(Lane.CONVEX.value, channel=channel)
-        queue.declare()
-        yield queue
-
-
-def lose_tokens() -> None:
-    """Empty the broker's queue of the lane."""
-    with convex_tokens() as queue:
-        queue.purge()
-
-
-def tokens() -> int:
-    """Celery messages that wait for a worker of the convex lane."""
-    with convex_tokens() as queue:
-        return int(queue.queue_declare().message_count)
 
 
 def test_nothing_is_done_when_queue_and_rows_agree(asked: Submit) -> None:
@@ -115,21 +91,23 @@ def test_what_finds_no_room_waits_for_the_next_time(
     assert admission.position(Lane.CONVEX, names[2]) == 2
 
 
-def test_the_sweeper_wakes_a_lane_that_it_saw_unserved_twice(asked: Submit) -> None:
+def test_the_sweeper_wakes_a_lane_that_it_saw_unserved_twice_once_for_each_process(
+    asked: Submit,
+) -> None:
     submitted(asked, 3)
     lose_tokens()
-    sweeper = Sweeper([Lane.CONVEX])
+    sweeper = Sweeper([Lane.CONVEX], 2)
     sweeper.sweep()
     assert tokens() == 0
     sweeper.sweep()
-    assert tokens() == 3
+    assert tokens() == 2
 
 
 def test_the_sweeper_leaves_a_lane_alone_that_is_served(asked: Submit) -> None:
     submitted(asked, 2)
     admission.claim(Lane.CONVEX)
     lose_tokens()
-    sweeper = Sweeper([Lane.CONVEX])
+    sweeper = Sweeper([Lane.CONVEX], 2)
     for _ in range(4):
         sweeper.sweep()
     assert tokens() == 0

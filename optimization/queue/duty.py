@@ -1,0 +1,142 @@
+"""A process's turn at a lane: it runs what waits, and stands by for what comes.
+
+A Celery message costs several milliseconds on its way into a pool process, which is more than a
+small problem takes to solve. So one message buys a turn of ``DUTY_SECONDS`` instead of one
+request: the process gives up a finished request and takes the next in one step, and while none
+waits it stands by, so that an admission hands it the next one without any message. A turn that had
+work ends with a token for another one; between turns, the pool does Celery's other tasks.
+"""
+
+import os
+import socket
+import time
+from types import TracebackType
+from typing import Any, Self
+
+from django.conf import settings
+
+from marketdata.redis_client import redis_client
+from optimization.queue import store
+from optimization.queue.admission import Claim
+from optimization.queue.lanes import Lane
+from optimization.queue.store import FINISH, TAKE
+from optimization.queue.tokens import DUTY_SECONDS, TOKEN_SECONDS, send_token
+
+_STANDBY_MARGIN = 1.0
+"""A process counts as standing by a little longer than it waits, so that it ends that itself."""
+
+_NEXT = (
+    TAKE
+    + FINISH
+    + """
+local leases, fence, fences, cancelled, standby = KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+if ARGV[1] ~= '' then finish(leases, fences, cancelled, ARGV[1], ARGV[2]) end
+local seconds = tonumber(ARGV[5])
+if seconds <= 0 then return false end
+local taken = take(KEYS[1], leases, fence, fences, tonumber(ARGV[3]))
+if not taken and ARGV[6] == '1' then
+    redis.call('ZADD', standby, now() + seconds, ARGV[4])
+end
+return taken
+"""
+)
+
+_STAND_DOWN = """
+if redis.call('ZREM', KEYS[1], ARGV[1]) == 1 then return false end
+return redis.call('LPOP', KEYS[2])
+"""
+
+_END = (
+    TAKE
+    + """
+local time = now()
+redis.call('ZREM', KEYS[3], ARGV[1])
+local left = redis.call('ZCARD', KEYS[1]) + redis.call('ZCOUNT', KEYS[2], '-inf', time)
+if left == 0 and ARGV[2] == '0' then return 0 end
+redis.call('ZADD', KEYS[4], time + tonumber(ARGV[3]), ARGV[1])
+return 1
+"""
+)
+
+
+class Duty:
+    """One turn of this process at a lane, as a context.
+
+    Args:
+        lane: Which lane.
+        stands_by: Whether to wait for requests when none is left; not in a process that other
+            lanes need, too.
+    """
+
+    def __init__(self, lane: Lane, *, stands_by: bool) -> None:
+        self._lane = lane
+        self._stands_by = stands_by
+        self._process = f"{socket.gethostname()}:{os.getpid()}"
+        self._worked = False
+        self._ends_at = 0.0
+
+    def __enter__(self) -> Self:
+        """Begin the turn: the token that brought it is under way no longer."""
+        self._ends_at = time.monotonic() + DUTY_SECONDS
+        redis_client().zpopmin(store.tokens(self._lane))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """End the turn; what is left, and what may come soon after the last, gets another one."""
+        lane = self._lane
+        keys = [store.waiting(lane), store.leases(lane), store.standby(lane), store.tokens(lane)]
+        args: list[str | float] = [self._process, int(self._worked), TOKEN_SECONDS]
+        if store.script(_END)(keys=keys, args=args):
+            send_token(lane)
+
+    def next(self, done: Claim | None = None) -> Claim | None:
+        """Give up what is done for good and take what comes next; None when the turn is over."""
+        seconds = self._ends_at - time.monotonic()
+        claim = self._exchange(done, seconds)
+        if claim is None and seconds > 0 and self._stands_by:
+            claim = self._wait(seconds)
+        self._worked |= claim is not None
+        return claim
+
+    def _exchange(self, done: Claim | None, seconds: float) -> Claim | None:
+        """Take the lane's next request, or else sign up to stand by."""
+        lane = self._lane
+        keys = [
+            store.waiting(lane),
+            store.leases(lane),
+            *map(store.key, (store.FENCE, store.FENCES, store.CANCELLED)),
+            store.standby(lane),
+        ]
+        args: list[str | int | float] = [
+            "" if done is None else done.request_id,
+            "" if done is None else done.fence,
+            settings.LEASE_SECONDS,
+            self._process,
+            seconds + _STANDBY_MARGIN if seconds > 0 else 0,
+            int(self._stands_by),
+        ]
+        taken = store.script(_NEXT)(keys=keys, args=args)
+        return Claim(lane, taken[0].decode(), int(taken[1])) if taken else None
+
+    def _wait(self, seconds: float) -> Claim | None:
+        """Wait until an admission hands this process a request, or time is over."""
+        message = self._hear(seconds) or self._stand_down()
+        if not message:
+            return None
+        fence, _, request_id = message.decode().partition(" ")
+        return Claim(self._lane, request_id, int(fence))
+
+    def _hear(self, seconds: float) -> bytes | None:
+        reply: Any = redis_client().blpop([store.handed(self._process)], timeout=seconds)
+        return reply[1] if reply else None
+
+    def _stand_down(self) -> bytes | None:
+        """Sign off; returns what was handed over in the moment in which the wait ended."""
+        keys = [store.standby(self._lane), store.handed(self._process)]
+        message: bytes | None = store.script(_STAND_DOWN)(keys=keys, args=[self._process])
+        return message

@@ -1,0 +1,81 @@
+"""Where the queue lives in Redis: its keys, and the step that several of its scripts share."""
+
+from functools import cache
+
+from redis.commands.core import Script
+
+from marketdata.redis_client import redis_client, redis_key
+from optimization.queue.lanes import Lane
+
+TAKE = """
+local function now()
+    local clock = redis.call('TIME')
+    return clock[1] + clock[2] / 1e6
+end
+-- Lease the oldest lost request of a lane, or else its head; nil when there is neither.
+local function take(waiting, leases, fence_key, fences, seconds)
+    local time = now()
+    local id = redis.call('ZRANGEBYSCORE', leases, '-inf', time, 'LIMIT', 0, 1)[1]
+        or redis.call('ZPOPMIN', waiting)[1]
+    if not id then return nil end
+    -- From the clock and not from 1, so that fences in the rows stay older if Redis loses its data.
+    redis.call('SET', fence_key, string.format('%d', time * 1e6), 'NX')
+    local fence = redis.call('INCR', fence_key)
+    redis.call('ZADD', leases, time + seconds, id)
+    redis.call('HSET', fences, id, fence)
+    return {id, fence}
+end
+"""
+"""Lua functions that a script may begin with."""
+
+FINISH = """
+-- Forget a request for good, unless somebody with a newer fence holds it.
+local function finish(leases, fences, cancelled, id, fence)
+    local held = redis.call('HGET', fences, id)
+    if held and held ~= fence then return 0 end
+    redis.call('ZREM', leases, id)
+    redis.call('HDEL', fences, id)
+    redis.call('SREM', cancelled, id)
+    return 1
+end
+"""
+"""The same for what ends a claim."""
+
+
+def key(name: str) -> str:
+    """A key of the queue that all lanes share."""
+    return redis_key("queue", name)
+
+
+def waiting(lane: Lane) -> str:
+    """Key of a lane's waiting requests, scored by the order of their admission."""
+    return key(f"waiting:{lane}")
+
+
+def leases(lane: Lane) -> str:
+    """Key of a lane's claimed requests, scored by the second at which their lease ends."""
+    return key(f"leases:{lane}")
+
+
+def standby(lane: Lane) -> str:
+    """Key of the processes that stand by for a lane, scored by the second until which they do."""
+    return key(f"standby:{lane}")
+
+
+def tokens(lane: Lane) -> str:
+    """Key of a lane's tokens under way, scored by the second after which they count as lost."""
+    return key(f"tokens:{lane}")
+
+
+def handed(process: str) -> str:
+    """Key of the list that a process on standby waits at; a full one ends in a colon."""
+    return key(f"handed:{process}")
+
+
+FENCE, FENCES, CANCELLED, SEQUENCE = "fence", "fences", "cancelled", "sequence"
+
+
+@cache
+def script(source: str) -> Script:
+    """A script that the server knows by its digest."""
+    return redis_client().register_script(source)

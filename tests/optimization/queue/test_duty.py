@@ -1,0 +1,174 @@
+"""A turn of a process: what it is handed, what it leaves behind, and what it costs in messages."""
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from optimization.queue import admission, duty, store
+from optimization.queue.admission import Claim
+from optimization.queue.duty import Duty
+from optimization.queue.lanes import Lane
+from tests.optimization.queue.broker import lose_tokens, take_token, tokens
+
+LANE = Lane.CONVEX
+
+
+@pytest.fixture(autouse=True)
+def valkey(redis_server: Redis, monkeypatch: pytest.MonkeyPatch) -> Redis:
+    """An empty Valkey, and turns that are over soon."""
+    monkeypatch.setattr(duty, "DUTY_SECONDS", 0.5)
+    lose_tokens()
+    return redis_server
+
+
+def stand_by(client: Redis, turn: Duty, pool: ThreadPoolExecutor) -> Future[Claim | None]:
+    """Let a process wait; returns once it is signed up."""
+    waiting = pool.submit(turn.next)
+    while not client.zcard(store.standby(LANE)) and not waiting.done():
+        pass
+    return waiting
+
+
+def test_a_turn_takes_requests_in_the_order_of_admission() -> None:
+    for number in range(5):
+        admission.admit(LANE, f"r{number}")
+    taken = []
+    with Duty(LANE, stands_by=False) as turn:
+        claim = turn.next()
+        while claim is not None:
+            taken.append(claim.request_id)
+            claim = turn.next(claim)
+    assert taken == [f"r{number}" for number in range(5)]
+    assert admission.known(taken) == set()
+
+
+def test_what_is_done_is_given_up_in_the_step_that_takes_the_next(valkey: Redis) -> None:
+    admission.admit(LANE, "a")
+    admission.admit(LANE, "b")
+    with Duty(LANE, stands_by=False) as turn:
+        first = turn.next()
+        assert first is not None
+        second = turn.next(first)
+        assert second is not None
+        assert valkey.zrange(store.leases(LANE), 0, -1) == [b"b"]
+        assert second.fence > first.fence
+        assert turn.next(second) is None
+    assert not valkey.hgetall(store.key(store.FENCES))
+
+
+def test_a_process_that_stands_by_is_handed_a_request_without_a_message(valkey: Redis) -> None:
+    with ThreadPoolExecutor(1) as pool, Duty(LANE, stands_by=True) as turn:
+        waiting = stand_by(valkey, turn, pool)
+        assert admission.admit(LANE, "a") == 1
+        claim = waiting.result()
+        assert claim is not None
+        assert claim.request_id == "a"
+        assert tokens() == 0
+        assert admission.renew(claim) is admission.LeaseState.HELD
+        assert turn.next(claim) is None
+
+
+def test_a_turn_that_had_work_ends_with_a_token_and_an_idle_one_without() -> None:
+    with Duty(LANE, stands_by=True) as turn:
+        assert turn.next() is None
+    assert tokens() == 0
+    admission.admit(LANE, "a")
+    take_token()
+    with Duty(LANE, stands_by=True) as turn:
+        claim = turn.next()
+        assert claim is not None
+        assert turn.next(claim) is None
+    assert tokens() == 1
+
+
+def test_a_turn_that_fails_leaves_a_token_for_what_still_waits() -> None:
+    admission.admit(LANE, "a")
+    admission.admit(LANE, "b")
+    take_token()
+
+    def fail() -> None:
+        with Duty(LANE, stands_by=True) as turn:
+            assert turn.next() is not None
+            raise ValueError("a defect")
+
+    with pytest.raises(ValueError, match="a defect"):
+        fail()
+    assert tokens() == 1
+    assert admission.position(LANE, "b") == 1
+
+
+def test_one_token_is_enough_for_one_process() -> None:
+    for number in range(10):
+        admission.admit(LANE, f"r{number}")
+    assert tokens() == 1
+
+
+def test_no_token_is_sent_while_the_lane_s_only_process_is_busy() -> None:
+    admission.admit(LANE, "a")
+    take_token()
+    with Duty(LANE, stands_by=False) as turn:
+        held = turn.next()
+        admission.admit(LANE, "b")
+        assert tokens() == 0
+        after = turn.next(held)
+        assert after is not None
+        assert after.request_id == "b"
+
+
+def test_a_process_whose_time_is_over_is_handed_nothing(valkey: Redis) -> None:
+    valkey.zadd(store.standby(LANE), {"gone": 1.0})
+    admission.admit(LANE, "a")
+    assert admission.position(LANE, "a") == 1
+    assert tokens() == 1
+
+
+def test_what_was_handed_to_a_process_that_died_is_taken_over(valkey: Redis) -> None:
+    valkey.zadd(store.standby(LANE), {"dead": 1e12})
+    admission.admit(LANE, "a")
+    assert admission.claim(LANE) is None
+    valkey.zadd(store.leases(LANE), {"a": 1.0})
+    heir = admission.claim(LANE)
+    assert heir is not None
+    assert heir.request_id == "a"
+
+
+def test_what_is_handed_over_in_the_moment_in_which_the_wait_ends_is_run() -> None:
+    class Late(Duty):
+        """Waits in vain, while an admission hands it something at the last moment."""
+
+        def _hear(self, seconds: float) -> Any:
+            heard = super()._hear(seconds)
+            admission.admit(LANE, "a")
+            return heard
+
+    with Late(LANE, stands_by=True) as turn:
+        claim = turn.next()
+        assert claim is not None
+        assert claim.request_id == "a"
+
+
+def test_admissions_and_turns_at_once_lose_and_repeat_nothing() -> None:
+    names = [f"r{number}" for number in range(200)]
+
+    def run() -> list[str]:
+        taken = []
+        with Duty(LANE, stands_by=True) as turn:
+            claim = turn.next()
+            while claim is not None:
+                taken.append(claim.request_id)
+                claim = turn.next(claim)
+        return taken
+
+    with ThreadPoolExecutor(1) as pool:
+        turn = pool.submit(run)
+        for name in names:
+            while admission.waiting_counts()[LANE] > 50:
+                if turn.done():
+                    break
+            admission.admit(LANE, name)
+        taken = turn.result()
+    while len(taken) < len(names):
+        taken += run()
+    assert taken == names
