@@ -29,17 +29,20 @@ class Metric:
         verb: What an improvement does to it: ``"adds"`` or ``"takes"``.
         per_unit: Its change per unit of the objective per period.
         size: Its own size, to tell a price from rounding.
+        fraction: Whether people read it in percent.
     """
 
     name: str
     verb: str
     per_unit: float
     size: float
+    fraction: bool = True
 
     def sentence(self, change: str, gain: float) -> str:
         """``"raising X by 1 % adds 0.004 to the Sharpe ratio"``."""
         preposition = "to" if self.verb == "adds" else "off"
-        return f"{change} {self.verb} {gain:.2g} {preposition} {self.name}"
+        amount = f"{100 * gain:.2g} percentage points" if self.fraction else f"{gain:.2g}"
+        return f"{change} {self.verb} {amount} {preposition} {self.name}"
 
 
 _METRICS = {
@@ -53,6 +56,12 @@ _METRICS = {
     Objective.MINIMIZE_CDAR: ("the conditional drawdown at risk", "takes", 1.0),
     Objective.MINIMIZE_MAX_DRAWDOWN: ("the largest summed drawdown", "takes", 1.0),
 }
+_RATIOS = {
+    "the Sharpe ratio",
+    "the Sortino ratio",
+    "the expected utility",
+    "the diversification ratio",
+}
 
 
 def metric_of(instance: Instance, certificate: Certificate) -> Metric:
@@ -63,7 +72,7 @@ def metric_of(instance: Instance, certificate: Certificate) -> Metric:
         slope = YEAR / (2 * deviation) if deviation else 0.0
         return Metric("the expected volatility", "takes", slope, YEAR * deviation)
     name, verb, unit = _METRICS[instance.objective]
-    return Metric(name, verb, unit, unit * value)
+    return Metric(name, verb, unit, unit * value, fraction=name not in _RATIOS)
 
 
 def figure_of(instance: Instance, cost: float) -> float:
