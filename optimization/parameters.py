@@ -18,6 +18,7 @@ class DataParameters:
         risk_aversion: λ of maximize_utility.
         risk_budgets: Share of the risk per symbol under risk_parity, or None for equal ones.
         seed: Seed of the method's random generator.
+        points: Of a frontier.
     """
 
     lookback: int
@@ -26,6 +27,7 @@ class DataParameters:
     risk_aversion: float
     risk_budgets: Mapping[str, float] | None
     seed: int
+    points: int
 
     @classmethod
     def of(cls, parameters: Mapping[str, Any]) -> Self:
@@ -37,4 +39,5 @@ class DataParameters:
             risk_aversion=float(parameters.get("risk_aversion", 1.0)),
             risk_budgets=parameters.get("risk_budgets"),
             seed=int(parameters.get("seed", 0)),
+            points=int(parameters.get("points", 20)),
         )

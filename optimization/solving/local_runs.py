@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from django.utils import timezone
 
-from optimization.engine import Method, Objective, Solution, solve
+from optimization.engine import Method, Objective, Solution, efficient_frontier, solve
 from optimization.engine.errors import EngineError
 from optimization.engine.problem import Constraints, OnProgress
 from optimization.engine.registry import ignore_progress
@@ -17,7 +17,7 @@ from optimization.parameters import DataParameters
 from optimization.queue.lanes import LANES
 from optimization.solving.feasibility import check_request
 from optimization.solving.problems import MarketProblem
-from optimization.solving.results import result_document
+from optimization.solving.results import frontier_document, result_document
 from optimization.submissions import constraints_document
 
 
@@ -85,7 +85,19 @@ def run_locally(
     Raises:
         RequestError: It is refused, or no solver found an answer.
     """
-    market = check_request(request)
+    return solve_locally(request, check_request(request), on_progress)
+
+
+def solve_locally(
+    request: OptimizationRequest,
+    market: MarketProblem,
+    on_progress: OnProgress = ignore_progress,
+) -> LocalRun:
+    """Solve a request here on a problem that is stated already.
+
+    Raises:
+        InvalidRequestError: No solver found an answer.
+    """
     seed = DataParameters.of(request.parameters).seed
     try:
         solution = solve(
@@ -98,3 +110,17 @@ def run_locally(
     except EngineError as error:
         raise InvalidRequestError(error.message, error.fields, error.code) from error
     return LocalRun(request, market, solution)
+
+
+def trace_locally(request: OptimizationRequest, market: MarketProblem) -> dict[str, Any]:
+    """Trace the frontier of a request here, as a worker would record it.
+
+    Raises:
+        InvalidRequestError: No solver found an answer.
+    """
+    count = DataParameters.of(request.parameters).points
+    try:
+        points = efficient_frontier(market.problem, count, parameters=request.parameters)
+    except EngineError as error:
+        raise InvalidRequestError(error.message, error.fields, error.code) from error
+    return frontier_document(request, market, points)

@@ -26,24 +26,41 @@ def forget_data_version(**_kwargs: Any) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class LiveReturn:
+    """Today's unfinished return, the last row of a window that is not over yet.
+
+    Attributes:
+        returns: From the last closes to the quotes, shape (n,).
+        quoted_at: Epoch seconds of the newest quote.
+    """
+
+    returns: FloatArray
+    quoted_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class MarketProblem:
     """A problem together with the market window that it was built from.
 
     Attributes:
         problem: What the engine solves.
         window: The completed bars behind it.
-        partial: Whether the last row is today's unfinished return.
+        live: The last row of its returns, where that is today's unfinished one.
         quoted_at: Epoch seconds of the newest price used.
     """
 
     problem: Problem
     window: ReturnWindow
-    partial: bool
+    live: LiveReturn | None
     quoted_at: float
 
 
-def build_problem(request: OptimizationRequest) -> MarketProblem:
+def build_problem(request: OptimizationRequest, live: LiveReturn | None = None) -> MarketProblem:
     """Load the window of a request and state its problem.
+
+    Args:
+        request: What is asked.
+        live: A recorded unfinished return; the newest quotes' when left out and asked for.
 
     Raises:
         MarketDataUnavailableError: A symbol is unknown or its history too short.
@@ -57,7 +74,8 @@ def build_problem(request: OptimizationRequest) -> MarketProblem:
     except MarketDataError as error:
         raise market_data_error(error, symbols) from error
     returns, quoted_at = window.returns, _midnight(window)
-    live = _live_return(window) if parameters.include_live else None
+    if live is None and parameters.include_live:
+        live = _live_return(window)
     if live is not None:
         returns = np.vstack([returns, live.returns])
         quoted_at = live.quoted_at
@@ -72,7 +90,7 @@ def build_problem(request: OptimizationRequest) -> MarketProblem:
         risk_budgets=parameters.risk_budgets,
         prices=None if constraints.lot_size is None else window.last_closes,
     )
-    return MarketProblem(problem, window, live is not None, quoted_at)
+    return MarketProblem(problem, window, live, quoted_at)
 
 
 def market_data_error(
@@ -84,20 +102,14 @@ def market_data_error(
     return MarketDataUnavailableError(str(error), paths or ["symbols"], code)
 
 
-@dataclass(frozen=True, slots=True)
-class _LiveReturn:
-    returns: FloatArray
-    quoted_at: float
-
-
-def _live_return(window: ReturnWindow) -> _LiveReturn | None:
+def _live_return(window: ReturnWindow) -> LiveReturn | None:
     """Today's unfinished return from the last closes to the newest quotes, if all are quoted."""
     quotes = latest_quotes(window.symbols)
     if len(quotes) < len(window.symbols):
         return None
     prices = np.array([quotes[symbol].price for symbol in window.symbols])
     newest = max(quote.timestamp for quote in quotes.values())
-    return _LiveReturn((prices / window.last_closes - 1.0)[np.newaxis, :], newest)
+    return LiveReturn(prices / window.last_closes - 1.0, newest)
 
 
 def _midnight(window: ReturnWindow) -> float:

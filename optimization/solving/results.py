@@ -81,16 +81,22 @@ def _request_document(request: OptimizationRequest) -> dict[str, Any]:
 def market_document(market: MarketProblem) -> dict[str, Any]:
     """Which data a result stands on."""
     window = market.window
+    described: dict[str, Any] = {
+        "start": str(window.start),
+        "end": str(window.end),
+        "observations": market.problem.n_observations,
+        "partial": market.live is not None,
+    }
+    if market.live is not None:
+        # No bar will ever hold it: without it the run could not be repeated.
+        described["live_returns"] = dict(
+            zip(window.symbols, market.live.returns.tolist(), strict=True)
+        )
     return {
         "data_version": window.data_version,
         "data_sources": dict(window.sources),
         "market_data_timestamp": market.quoted_at,
-        "window": {
-            "start": str(window.start),
-            "end": str(window.end),
-            "observations": market.problem.n_observations,
-            "partial": market.partial,
-        },
+        "window": described,
     }
 
 

@@ -29,9 +29,6 @@ from optimization.tracing import span
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_POINTS = 20
-"""Points of a frontier that names no number."""
-
 MAX_ATTEMPTS = 3
 """Workers that may die on a request before it is given up."""
 
@@ -120,7 +117,7 @@ def _trace_frontier(
 
     points = efficient_frontier(
         market.problem,
-        int(request.parameters.get("points", DEFAULT_POINTS)),
+        DataParameters.of(request.parameters).points,
         on_point=tell,
         parameters=request.parameters,
     )
