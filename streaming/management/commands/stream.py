@@ -1,8 +1,10 @@
 """``manage.py stream``: a terminal client of a running server."""
 
+import argparse
 import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -12,7 +14,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 from websockets.sync.client import ClientConnection, connect
 
 from optimization.command_line import console
-from streaming.protocol import ClientMessage, Topic
+from streaming.protocol import ClientMessage, CloseCode, Topic
 from streaming.terminal import StreamView
 
 HEARTBEAT_SECONDS = 30.0
@@ -41,14 +43,25 @@ class Command(BaseCommand):
             metavar="TOPIC",
             help="a topic, or one subject of it: price_updates:AAPL (default: all)",
         )
+        parser.add_argument(
+            "--token",
+            type=_token,
+            metavar="TOKEN|@FILE",
+            help="an API token (`manage.py token create`), for a server that asks to sign in;"
+            " @FILE keeps it out of the list of processes",
+        )
         parser.add_argument("--frames", type=int, metavar="N", help="stop after N frames")
         parser.add_argument("--seconds", type=float, metavar="S", help="stop after S seconds")
         parser.add_argument("--json", action="store_true", help="print one frame per line")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Connect, subscribe, show."""
+        token: str | None = options["token"]
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         try:
-            with connect(options["url"], max_size=settings.MAX_OUTBOX_BYTES) as socket:
+            with connect(
+                options["url"], additional_headers=headers, max_size=settings.MAX_OUTBOX_BYTES
+            ) as socket:
                 for topic in options["topics"]:
                     _send(socket, ClientMessage.SUBSCRIBE, {"topic": topic})
                 frames = _frames(socket, options["seconds"], options["frames"])
@@ -60,7 +73,7 @@ class Command(BaseCommand):
         except KeyboardInterrupt:
             return
         except ConnectionClosed as error:
-            raise CommandError(f"the server closed the connection: {error}") from error
+            raise CommandError(_closed(error)) from error
         except (OSError, InvalidHandshake, InvalidURI) as error:
             raise CommandError(
                 f"{options['url']} cannot be reached ({error}); is `manage.py serve` running?"
@@ -92,6 +105,23 @@ def _frames(
             continue
         count += 1
         yield json.loads(text)
+
+
+def _closed(error: ConnectionClosed) -> str:
+    """Why the server ended the connection, and what helps."""
+    told = f"the server closed the connection: {error}"
+    signs_in = error.rcvd is not None and error.rcvd.code == CloseCode.UNAUTHENTICATED
+    return f"{told}; pass a valid --token" if signs_in else told
+
+
+def _token(text: str) -> str:
+    try:
+        token = Path(text[1:]).read_text(encoding="utf-8") if text.startswith("@") else text
+    except OSError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    if not token.strip():
+        raise argparse.ArgumentTypeError("it is empty")
+    return token.strip()
 
 
 def _send(socket: ClientConnection, kind: ClientMessage, data: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ import json
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from websockets.sync.server import ServerConnection, serve
 
 from streaming.decoding import decode
 from streaming.protocol import (
+    CloseCode,
     ErrorCode,
     ServerMessage,
     SubscriptionData,
@@ -29,12 +31,20 @@ class Peer:
     Attributes:
         url: Its address.
         topics: What was subscribed to.
+        authorizations: The header of that name of each handshake.
+        refuses: Whether it closes every connection as one without valid credentials.
     """
 
     url: str = ""
     topics: list[str] = field(default_factory=list)
+    authorizations: list[str | None] = field(default_factory=list)
+    refuses: bool = False
 
     def speak(self, socket: ServerConnection) -> None:
+        assert socket.request is not None
+        self.authorizations.append(socket.request.headers.get("Authorization"))
+        if self.refuses:
+            socket.close(CloseCode.UNAUTHENTICATED, "sign in")
         for text in socket:
             assert isinstance(text, str)
             data = decode(text).data
@@ -78,6 +88,25 @@ def test_the_screen_shows_the_news(peer: Peer) -> None:
 
 def test_it_ends_after_its_time(peer: Peer) -> None:
     assert _stream(peer.url, "--json", "--seconds", "0", "--topics", "price_updates") == ""
+
+
+def test_a_token_signs_in_as_written_or_out_of_a_file(peer: Peer, tmp_path: Path) -> None:
+    kept = tmp_path / "token"
+    kept.write_text("qe_kept\n")
+    for arguments in ((), ("--token", "qe_abc"), ("--token", f"@{kept}")):
+        _stream(peer.url, "--frames", "1", "--json", *arguments)
+    assert peer.authorizations == [None, "Bearer qe_abc", "Bearer qe_kept"]
+
+
+def test_a_server_that_asks_to_sign_in_is_told_with_the_mend(peer: Peer) -> None:
+    peer.refuses = True
+    with pytest.raises(CommandError, match=r"4401.*pass a valid --token"):
+        _stream(peer.url, "--json")
+
+
+def test_a_token_file_that_is_not_there_is_a_wrong_argument(peer: Peer, tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="No such file"):
+        _stream(peer.url, "--token", f"@{tmp_path / 'none'}")
 
 
 def test_a_server_that_is_not_there_is_a_clear_failure(free_port: int) -> None:
