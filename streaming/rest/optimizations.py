@@ -129,8 +129,8 @@ class OptimizationDocument(BaseModel):
     error: ErrorData | None
 
 
-class OptimizationFilter(QueryModel):
-    """What a list is narrowed to."""
+class FrontierFilter(QueryModel):
+    """What a list of frontiers is narrowed to."""
 
     status: Status | None = None
     method: Method | None = None
@@ -146,6 +146,12 @@ class OptimizationFilter(QueryModel):
     """Requests on a page."""
     before: int | None = Field(None, ge=1, lt=2**63)
     """Place where a page begins; taken from ``next``."""
+
+
+class OptimizationFilter(FrontierFilter):
+    """What a list is narrowed to."""
+
+    kind: Kind | None = None
 
 
 ERRORS = {
@@ -179,7 +185,10 @@ class OptimizationsView(RestView):
     )
     def get(self, request: Request) -> Response:
         """List requests, the newest first."""
-        wanted = read_query(request, OptimizationFilter)
+        return self.page(request, read_query(request, OptimizationFilter))
+
+    def page(self, request: Request, wanted: OptimizationFilter) -> Response:
+        """Answer with a page of what is wanted."""
         rows = list(_filtered(self.owner(request), wanted)[: wanted.limit + 1])
         page, following = rows[: wanted.limit], None
         if len(rows) > wanted.limit:
@@ -220,7 +229,15 @@ class OptimizationsView(RestView):
 class FrontierView(OptimizationsView):
     """Efficient frontiers; each is a request like any other and is read as one."""
 
-    http_method_names = ("post", "options")
+    @extend_schema(
+        operation_id="frontier_list",
+        parameters=query_parameters(FrontierFilter),
+        responses={200: OptimizationPage, **errors(422)},
+    )
+    def get(self, request: Request) -> Response:
+        """List frontiers, the newest first; each is read as any other request is."""
+        wanted = read_query(request, FrontierFilter).model_dump()
+        return self.page(request, OptimizationFilter(**wanted, kind=Kind.FRONTIER))
 
     @extend_schema(
         operation_id="frontier_submit",
@@ -296,7 +313,7 @@ def _summary(row: OptimizationRequest) -> OptimizationSummary:
 
 def _filtered(owner: Owner, wanted: OptimizationFilter) -> QuerySet[OptimizationRequest]:
     rows = OptimizationRequest.objects.filter(owner=owner.key)
-    for name in ("status", "method", "objective", "trigger"):
+    for name in ("kind", "status", "method", "objective", "trigger"):
         value = getattr(wanted, name)
         if value is not None:
             rows = rows.filter(**{name: value})

@@ -229,3 +229,18 @@ def test_a_strangers_page_cannot_post_to_the_loopback(client: Client) -> None:
 
 def test_every_error_code_has_a_status() -> None:
     assert set(HTTP_STATUS) == set(ErrorCode)
+
+
+def test_frontiers_are_submitted_listed_and_read(client: Client) -> None:
+    _post(client, CONTENT)
+    content = json.dumps({**CONTENT, "points": 3})
+    answer = client.post("/api/v1/frontier/", content, content_type="application/json")
+    assert answer.status_code == 202
+    listed = client.get("/api/v1/frontier/").json()["results"]
+    assert [row["request_id"] for row in listed] == [answer.json()["request_id"]]
+    assert client.get("/api/v1/frontier/?symbol=XOM").json()["results"] == []
+    assert len(client.get(f"{ADDRESS}?kind=optimization").json()["results"]) == 1
+    while run_next(Lane.CONVEX) is not None:
+        pass
+    result = client.get(answer["Location"]).json()["result"]
+    assert len(result["points"]) == 3
