@@ -84,6 +84,12 @@ def document_rows(document: Mapping[str, Any]) -> list[Row]:
     return [Row(name, _text(value)) for name, value in document.items()]
 
 
+def window_words(window: Mapping[str, Any]) -> str:
+    """``"2021-12-29 to 2022-12-28, 252 days"``."""
+    last = ", the last one unfinished" if window["partial"] else ""
+    return f"{window['start']} to {window['end']}, {window['observations']} days{last}"
+
+
 def explanation(metadata: Mapping[str, Any]) -> list[str]:
     """What holds the optimum back, in sentences."""
     return [binding["sentence"] for binding in metadata.get("binding_constraints", [])]

@@ -1,4 +1,4 @@
-"""Watched portfolios in Django's admin: to look at, to pause one by one, to watch again."""
+"""Watched portfolios in Django's admin: to look at, to change, to pause one by one."""
 
 from typing import TYPE_CHECKING
 
@@ -7,10 +7,11 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from optimization.admin.tables import document_table, rows_table
+from optimization.admin.portfolio_form import PortfolioForm
+from optimization.admin.tables import rows_table
 from optimization.models import Portfolio
 from optimization.presentation import Row, percent, some_symbols
-from optimization.watching.portfolios import announce_change
+from optimization.watching.portfolios import announce_change, portfolio_change
 
 if TYPE_CHECKING:
     PortfolioAdminBase = admin.ModelAdmin[Portfolio]
@@ -20,7 +21,9 @@ else:
 
 @admin.register(Portfolio)
 class PortfolioAdmin(PortfolioAdminBase):
-    """Every portfolio that is or was watched; owners change theirs over the wire."""
+    """Every portfolio that is or was watched."""
+
+    form = PortfolioForm
 
     list_display = (
         "portfolio_id",
@@ -37,10 +40,16 @@ class PortfolioAdmin(PortfolioAdminBase):
     search_fields = ("portfolio_id", "name", "owner", "symbols")
     show_full_result_count = False
     actions = ("stop_watching", "watch_again")
-    fields = readonly_fields = (
-        *("portfolio_id", "name", "owner", "active", "follows", "method", "objective"),
-        *("holdings", "triggers", "asked_constraints", "asked_parameters"),
+    readonly_fields = (
+        *("portfolio_id", "owner", "follows", "holdings"),
         *("created_at", "optimized_at", "base_data_version"),
+    )
+    fieldsets = (
+        (None, {"fields": ("portfolio_id", "name", "owner", "active")}),
+        ("Optimised again when", {"fields": ("rules",)}),
+        ("Problem", {"fields": ("objective", "method", "constraints", "parameters")}),
+        ("Holdings", {"fields": ("holdings", "follows")}),
+        ("Run", {"fields": ("created_at", "optimized_at", "base_data_version")}),
     )
 
     class Media:
@@ -48,14 +57,6 @@ class PortfolioAdmin(PortfolioAdminBase):
 
     def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002
         """Portfolios come through the wire, the REST API and ``manage.py watch``."""
-        return False
-
-    def has_change_permission(
-        self,
-        request: HttpRequest,  # noqa: ARG002
-        obj: Portfolio | None = None,  # noqa: ARG002
-    ) -> bool:
-        """What is held is for its owner to say."""
         return False
 
     def has_delete_permission(
@@ -69,6 +70,16 @@ class PortfolioAdmin(PortfolioAdminBase):
     def has_operate_permission(self, request: HttpRequest) -> bool:
         """Who may change requests may stop what makes them."""
         return request.user.has_perm("optimization.change_optimizationrequest")
+
+    def save_model(
+        self,
+        request: HttpRequest,  # noqa: ARG002
+        obj: Portfolio,
+        form: PortfolioForm,
+        change: bool,  # noqa: ARG002
+    ) -> None:
+        """Change what the form may change, and nothing else of the row."""
+        portfolio_change(obj, form.order, active=form.cleaned_data["active"])
 
     @admin.action(description="Stop watching selected portfolios", permissions=["operate"])
     def stop_watching(self, request: HttpRequest, queryset: QuerySet[Portfolio]) -> None:
@@ -102,18 +113,3 @@ class PortfolioAdmin(PortfolioAdminBase):
         figures = zip(row.symbols, row.shares, row.target_weights, strict=True)
         rows = [Row(s, f"{shares:,.4f} shares, target {percent(w)}") for s, shares, w in figures]
         return rows_table(rows, "Symbol", "Holding")
-
-    @admin.display(description="rules")
-    def triggers(self, row: Portfolio) -> SafeString:
-        """What makes it be optimised again."""
-        return document_table({str(n): rule for n, rule in enumerate(row.rules, start=1)})
-
-    @admin.display(description="constraints")
-    def asked_constraints(self, row: Portfolio) -> SafeString:
-        """As its owner gave them."""
-        return document_table(row.constraints)
-
-    @admin.display(description="parameters")
-    def asked_parameters(self, row: Portfolio) -> SafeString:
-        """As its owner gave them."""
-        return document_table(row.parameters)

@@ -22,6 +22,7 @@ from optimization.presentation import (
     seconds,
     some_symbols,
     weight_rows,
+    window_words,
 )
 from optimization.repeating import owner_of, resubmission
 from optimization.services import request_cancel, request_submit
@@ -229,7 +230,7 @@ class OptimizationRequestAdmin(RequestAdminBase):
             "Largest violation": metadata.get("max_violation"),
             "Covariance": metadata.get("covariance"),
             "Seed": metadata.get("seed"),
-            "Window": metadata.get("window", {}),
+            "Window": window_words(metadata["window"]) if "window" in metadata else NO_VALUE,
             "Prices": metadata.get("data_sources", {}),
         }
         return rows_table(document_rows(facts), "Fact", "Value")

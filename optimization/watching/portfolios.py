@@ -85,7 +85,7 @@ def portfolio_watch(order: WatchOrder) -> Portfolio:
     Raises:
         RequestError: Its symbols, constraints, holdings or rules are not sound.
     """
-    window = _checked_window(order)
+    window = check_order(order)
     prices = current_prices(window)
     shares, targets = _opening(order, prices)
     portfolio = Portfolio.objects.create(
@@ -107,6 +107,26 @@ def portfolio_watch(order: WatchOrder) -> Portfolio:
     )
     announce_change()
     return portfolio
+
+
+def portfolio_change(portfolio: Portfolio, order: WatchOrder, *, active: bool) -> None:
+    """Change what a portfolio is optimised for, and when; what it holds stays.
+
+    Raises:
+        RequestError: Its constraints, parameters or rules are not sound.
+    """
+    check_order(order)
+    # Only these columns: a result that comes in the meantime keeps its own.
+    Portfolio.objects.filter(pk=portfolio.pk).update(
+        name=order.name,
+        active=active,
+        objective=order.objective.value,
+        constraints=constraints_document(order.constraints),
+        method=order.method.value,
+        parameters=dict(order.parameters),
+        rules=RULES.dump_python(list(order.rules), mode="json", exclude_none=True),
+    )
+    announce_change()
 
 
 def portfolio_unwatch(owner: Owner, portfolio_id: str) -> Portfolio:
@@ -216,7 +236,12 @@ def portfolio_standing(portfolio: Portfolio) -> PortfolioStanding:
     )
 
 
-def _checked_window(order: WatchOrder) -> ReturnWindow:
+def check_order(order: WatchOrder) -> ReturnWindow:
+    """The window of an order that some portfolio can satisfy.
+
+    Raises:
+        RequestError: Its symbols, constraints or parameters are not sound.
+    """
     try:
         check_available(order.method)
         lookback = DataParameters.of(order.parameters).lookback

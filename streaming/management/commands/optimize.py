@@ -17,6 +17,7 @@ from optimization.presentation import (
     percent,
     seconds,
     weight_rows,
+    window_words,
 )
 from optimization.solving.local_runs import LocalRun, run_locally
 from streaming.command_line import add_problem_arguments, stated_problem
@@ -71,12 +72,11 @@ class Command(BaseCommand):
         metadata, out = document["metadata"], console(self.stdout)
         out.print(result_table("Weights", weight_rows(document["weights"])))
         out.print(result_table("Metrics", metric_rows(document["metrics"])))
-        window = metadata["window"]
         facts = [
             Row("Method", f"{metadata['method']}, {metadata['solver']}"),
             Row("Solve time", seconds(metadata["solve_time"])),
             Row("Certified gap", percent(metadata["optimality_gap"])),
-            Row("Window", f"{window['start']} to {window['end']}, {window['observations']} days"),
+            Row("Window", window_words(metadata["window"])),
             Row("Data version", metadata["data_version"]),
         ]
         out.print(result_table("Evidence", facts))

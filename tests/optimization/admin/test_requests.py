@@ -79,6 +79,16 @@ def test_queries_do_not_grow_with_rows(
         _page(operator, LIST)
 
 
+def test_queries_of_the_detail_page_do_not_grow_with_rows(
+    operator: Client, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    _rows(40)
+    row = OptimizationRequest.objects.first()
+    assert row is not None
+    with django_assert_max_num_queries(5):
+        _page(operator, f"{LIST}{row.pk}/change/")
+
+
 def test_the_list_is_searched_by_symbol_and_filtered(operator: Client) -> None:
     _rows(2)
     OptimizationRequest.objects.filter(request_id="opt_desk_1").update(
