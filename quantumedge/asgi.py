@@ -11,7 +11,12 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "quantumedge.settings")
 # Before the routes: it sets Django up, and consumers import models.
 http_application = get_asgi_application()
 
-from streaming.routing import websocket_urlpatterns  # noqa: E402 - Django is set up by now
+from django.urls import get_resolver  # noqa: E402 - Django is set up by now
+
+from streaming.routing import websocket_urlpatterns  # noqa: E402
+
+# Django imports the views with the first request, for whose visitor half a second is long.
+get_resolver().url_patterns  # noqa: B018
 
 application = ProtocolTypeRouter(
     {
