@@ -9,7 +9,8 @@ from csp.decorators import csp_update
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.templatetags.static import static
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
@@ -52,6 +53,12 @@ def built_assets(dist: Path) -> Assets | None:
 
 
 @require_safe
+def favicon(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 - Django's signature
+    """The icon, which browsers ask for here wherever a page names none, such as a refusal."""
+    return redirect(static("streaming/icon.svg"))
+
+
+@require_safe
 @never_cache
 @csp_update(TRUSTED_TYPES)
 def dashboard(request: HttpRequest) -> HttpResponse:
@@ -61,4 +68,8 @@ def dashboard(request: HttpRequest) -> HttpResponse:
     assets = built_assets(settings.DASHBOARD_DIST)
     if assets is None:
         return render(request, "streaming/not_built.html", status=503)
-    return render(request, "streaming/dashboard.html", {"assets": assets})
+    return render(
+        request,
+        "streaming/dashboard.html",
+        {"assets": assets, "lookback": settings.DEFAULT_LOOKBACK},
+    )

@@ -1,6 +1,7 @@
 """The set of portfolios that a request allows: bounds per asset and a budget."""
 
 from dataclasses import dataclass
+from math import ceil, floor
 from typing import Self
 
 import numpy as np
@@ -80,9 +81,9 @@ def check_bounds(problem: Problem) -> None:
     if constraints.sum_to_one and largest < 1.0 - SLACK:
         free = n - sum(item.max_weight is not None for item in constraints.asset_bounds.values())
         mend = (
-            f"raise max_weight to at least {constraints.upper + (1 - largest) / free:.6g}"
+            f"raise max_weight to at least {_up(constraints.upper + (1 - largest) / free)}"
             if free and constraints.upper + (1 - largest) / free <= 1
-            else f"raise the largest weights by {1 - largest:.6g} in total"
+            else f"raise the largest weights by {_up(1 - largest)} in total"
         )
         raise InfeasibleProblemError(
             f"{n} assets of at most {_each(upper)} cannot sum to 1; {mend} or set sum_to_one to"
@@ -92,14 +93,23 @@ def check_bounds(problem: Problem) -> None:
     if smallest > 1.0 + SLACK:
         free = n - sum(item.min_weight is not None for item in constraints.asset_bounds.values())
         mend = (
-            f"lower min_weight to at most {constraints.lower - (smallest - 1) / free:.6g}"
+            f"lower min_weight to at most {_down(constraints.lower - (smallest - 1) / free)}"
             if free
-            else f"lower the smallest weights by {smallest - 1:.6g} in total"
+            else f"lower the smallest weights by {_up(smallest - 1)} in total"
         )
         raise InfeasibleProblemError(
             f"{n} assets of at least {_each(lower)} sum to more than 1; {mend}",
             ["constraints.min_weight", *own, "symbols"],
         )
+
+
+def _up(value: float) -> str:
+    """At least ``value``, in six decimals: advice that is rounded down does not help."""
+    return f"{ceil(round(value * 1e6, 3)) / 1e6:.6f}".rstrip("0").rstrip(".")
+
+
+def _down(value: float) -> str:
+    return f"{floor(round(value * 1e6, 3)) / 1e6:.6f}".rstrip("0").rstrip(".")
 
 
 def _each(bounds: FloatArray) -> str:

@@ -51,6 +51,14 @@ def complaints() -> list[str]:
 def listened(context: BrowserContext, complaints: list[str]) -> Iterator[BrowserContext]:
     """A context whose pages may not complain."""
 
+    listen(context, complaints)
+    yield context
+    assert complaints == []
+
+
+def listen(context: BrowserContext, complaints: list[str]) -> None:
+    """Note every error and warning of a context's pages."""
+
     def heard(message: ConsoleMessage) -> None:
         if message.type in {"error", "warning"}:
             complaints.append(f"{message.type}: {message.text}")
@@ -58,8 +66,6 @@ def listened(context: BrowserContext, complaints: list[str]) -> Iterator[Browser
     context.on("console", heard)
     context.on("weberror", lambda error: complaints.append(f"exception: {error.error}"))
     context.set_default_timeout(PATIENCE * 1000)
-    yield context
-    assert complaints == []
 
 
 @pytest.fixture

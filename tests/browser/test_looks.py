@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import ARTIFACTS, AXE
+from tests.browser.conftest import ARTIFACTS, AXE, listen
 from tests.browser.steps import choose_symbols, open_advanced, optimise, result
-from tests.e2e.harness import PATIENCE, Server
+from tests.e2e.harness import Server
 
 pytestmark = pytest.mark.browser
 
-WIDTHS = {360: 780, 900: 1100, 1920: 1080}
+WIDTHS = {360: 780, 768: 1024, 1920: 1080}
 
 
 @pytest.fixture(params=WIDTHS, ids=lambda width: f"{width}px")
@@ -22,14 +22,18 @@ def width(request: pytest.FixtureRequest) -> int:
 
 @pytest.fixture(params=["light", "dark"])
 def sized(
-    request: pytest.FixtureRequest, browser: Browser, server: Server, width: int
+    request: pytest.FixtureRequest,
+    browser: Browser,
+    server: Server,
+    width: int,
+    complaints: list[str],
 ) -> Iterator[Page]:
     """The page at one width in one colour scheme."""
     scheme = request.param
     context = browser.new_context(
         viewport={"width": width, "height": WIDTHS[width]}, color_scheme=scheme
     )
-    context.set_default_timeout(PATIENCE * 1000)
+    listen(context, complaints)
     page = context.new_page()
     page.add_init_script(path=AXE)
     page.goto(f"{server.url}/")
@@ -37,6 +41,7 @@ def sized(
     expect(page.locator(".market tbody tr").first).to_be_visible()
     yield page
     context.close()
+    assert complaints == []
 
 
 def test_nothing_is_cut_off_and_every_state_is_accessible(
@@ -48,6 +53,7 @@ def test_nothing_is_cut_off_and_every_state_is_accessible(
         ARTIFACTS.mkdir(parents=True, exist_ok=True)
         sized.screenshot(path=ARTIFACTS / f"{name}-{state}.png", full_page=True)
         assert sized.evaluate("() => document.documentElement.scrollWidth") <= width, state
+        assert squeezed(sized) == [], state
         assert serious_violations(sized) == [], state
 
     look("empty")
@@ -74,6 +80,26 @@ def test_nothing_is_cut_off_and_every_state_is_accessible(
     sized.get_by_role("tab", name="History").click()
     expect(sized.locator(".history-table tbody tr").first).to_be_visible()
     look("history")
+
+
+def squeezed(page: Page) -> list[str]:
+    """Cells of the first prices that overlap the next one, or stick out of their panel."""
+    found: list[str] = page.evaluate(
+        """() => {
+            const edge = document.querySelector(".market").getBoundingClientRect().right;
+            const rows = [...document.querySelectorAll(".prices tbody tr")].slice(0, 4);
+            return rows.flatMap((row) => {
+                const cells = [...row.children].filter((cell) => cell.offsetWidth > 0);
+                return cells.filter((cell, i) => {
+                    const next = cells[i + 1]?.getBoundingClientRect().left ?? edge;
+                    const needed = document.createRange();
+                    needed.selectNodeContents(cell);
+                    return needed.getBoundingClientRect().right > next;
+                }).map((cell) => `${row.dataset.symbol}: ${cell.className || cell.textContent}`);
+            });
+        }"""
+    )
+    return found
 
 
 def serious_violations(page: Page) -> list[str]:

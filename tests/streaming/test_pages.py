@@ -82,3 +82,9 @@ def test_an_entry_without_style_sheets_has_none(tmp_path: Path) -> None:
     assert assets is not None
     assert assets.script == "dashboard/assets/main.js"
     assert assets.styles == ()
+
+
+def test_a_browser_finds_the_icon_where_it_looks_for_it(client: Client) -> None:
+    answer = client.get("/favicon.ico")
+    assert answer.status_code == 302
+    assert answer["Location"].endswith(".svg")

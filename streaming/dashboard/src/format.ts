@@ -5,6 +5,12 @@ const NARROW = "\u202f";
 const formats = new Map<string, Intl.NumberFormat>();
 
 function decimals(value: number, digits: number): string {
+  // Prices are written hundreds of times a second: below a thousand, toFixed says the same.
+  if (Math.abs(value) < 999) {
+    const text = value.toFixed(digits);
+    if (!text.startsWith("-")) return text;
+    return Number(text) === 0 ? text.slice(1) : `−${text.slice(1)}`;
+  }
   const key = String(digits);
   let format = formats.get(key);
   if (!format) {

@@ -2,6 +2,7 @@
 import "./styles/base.css";
 import "./styles/layout.css";
 import "./styles/form.css";
+import "./styles/market.css";
 import "./styles/panels.css";
 import { render } from "preact";
 import { start, view } from "./app";

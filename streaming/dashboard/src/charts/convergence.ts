@@ -1,9 +1,17 @@
 /** How a solver approaches its best portfolio: the value, and the certified bound. */
 import type uPlot from "uplot";
 import type { OptimizationProgressData } from "../wire";
+import * as format from "../format";
 import { colour, theme } from "../theme";
 
 type Plot = InstanceType<typeof uPlot>;
+
+/** Ticks with as many digits as their distance needs, the same on each. */
+function evenly(ticks: readonly number[]): string[] {
+  const step = Math.abs((ticks[1] ?? 1) - (ticks[0] ?? 0)) || 1;
+  const digits = Math.min(9, Math.max(0, 1 - Math.floor(Math.log10(step))));
+  return ticks.map((tick) => format.number(tick, digits));
+}
 
 export class ConvergenceChart {
   readonly #holder: HTMLElement;
@@ -66,8 +74,8 @@ export class ConvergenceChart {
         legend: { show: false },
         scales: { x: { time: false } },
         axes: [
-          { ...axis, values: (_, ticks) => ticks.map((tick) => `${tick} s`) },
-          { ...axis, size: 64 },
+          { ...axis, size: 28, values: (_, ticks) => ticks.map((tick) => `${tick} s`) },
+          { ...axis, size: 72, values: (_, ticks) => evenly(ticks) },
         ],
         series: [
           {},

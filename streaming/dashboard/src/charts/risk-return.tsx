@@ -14,8 +14,8 @@ interface Props {
   frontier?: readonly { risk: number; reward: number }[];
 }
 
-const WIDTH = 480;
-const HEIGHT = 280;
+const WIDTH = 380;
+const HEIGHT = 250;
 const LEFT = 56;
 const RIGHT = 26;
 const TOP = 14;

@@ -5,17 +5,28 @@ import { editText, fieldErrors, form, type NumberField } from "./model";
 
 export const idOf = (path: string): string => `field-${path.replace(/[^\w-]+/g, "-")}`;
 
-export function FieldError({ path }: { path: string }) {
+/** Focuses a field, or the nearest thing to it that is on the page. */
+export function goTo(event: Event, path: string): void {
+  event.preventDefault();
+  let target: HTMLElement | null = null;
+  for (let name = path; name && !target; name = name.replace(/(\[\d+\]|\.?[^.[\]]+)$/, "")) {
+    target = document.getElementById(idOf(name));
+  }
+  target?.focus();
+}
+
+export function FieldError({ path, label }: { path: string; label?: string }) {
   const message = useCell(fieldErrors).get(path);
   if (!message) return null;
   return (
     <p class="field-error" id={`${idOf(path)}-error`}>
+      {label && <b>{label}: </b>}
       {message}
     </p>
   );
 }
 
-export function NumberInput({ field }: { field: NumberField }) {
+function NumberInput({ field }: { field: NumberField }) {
   const state = useCell(form);
   const errors = useCell(fieldErrors);
   const id = idOf(field.path);
@@ -42,8 +53,24 @@ export function NumberInput({ field }: { field: NumberField }) {
       <p class="hint" id={`${id}-hint`}>
         {field.hint}
       </p>
-      <FieldError path={field.path} />
     </div>
+  );
+}
+
+/** Number fields side by side; their errors stand below them all, where a sentence has room. */
+export function Fields({ fields, children }: { fields: readonly NumberField[]; children?: ComponentChildren }) {
+  return (
+    <>
+      <div class="fields">
+        {fields.map((field) => (
+          <NumberInput key={field.path} field={field} />
+        ))}
+        {children}
+      </div>
+      {fields.map((field) => (
+        <FieldError key={field.path} path={field.path} label={field.label} />
+      ))}
+    </>
   );
 }
 

@@ -6,7 +6,7 @@ import { runs, selected, submit } from "../runs";
 import { METHOD_VALUES, OBJECTIVE_VALUES, type Method, type Objective } from "../wire";
 import { methodWords, objectiveWords } from "../words";
 import { AssetTable, Groups } from "./assets";
-import { idOf, NumberInput, Section, Toggle } from "./field";
+import { Fields, goTo, idOf, Section, Toggle } from "./field";
 import {
   BASIC_FIELDS,
   build,
@@ -33,7 +33,16 @@ function send(): boolean {
   if (errors.size > 0) return false;
   lastSent = submit(socket, request).key;
   view.set("result");
+  showWorkspace();
   return true;
+}
+
+/** On a narrow screen the result is drawn below the form: goes there. */
+function showWorkspace(): void {
+  const workspace = document.querySelector(".workspace");
+  if (workspace && workspace.getBoundingClientRect().top > window.innerHeight / 2) {
+    workspace.scrollIntoView({ block: "start" });
+  }
 }
 
 /** Lays the server's refusal of the last request at the fields. */
@@ -72,15 +81,11 @@ export function OptimizeForm() {
           <LongOnly />
           <FullyInvested />
         </div>
-        <div class="fields">
-          {BASIC_FIELDS.map((field) => (
-            <NumberInput key={field.path} field={field} />
-          ))}
-        </div>
+        <Fields fields={BASIC_FIELDS} />
       </Section>
       <Advanced />
-      <ErrorSummary />
       <div class="actions">
+        <ErrorSummary />
         <button type="submit" class="primary">
           Optimise
         </button>
@@ -214,18 +219,10 @@ function Advanced() {
         </span>
       </summary>
       <Section title="Risk and return">
-        <div class="fields">
-          {RISK_FIELDS.map((field) => (
-            <NumberInput key={field.path} field={field} />
-          ))}
-        </div>
+        <Fields fields={RISK_FIELDS} />
       </Section>
       <Section title="Positions and trading">
-        <div class="fields">
-          {HOLDING_FIELDS.map((field) => (
-            <NumberInput key={field.path} field={field} />
-          ))}
-        </div>
+        <Fields fields={HOLDING_FIELDS} />
       </Section>
       <Section title="Single symbols">
         <AssetTable />
@@ -234,12 +231,9 @@ function Advanced() {
         <Groups />
       </Section>
       <Section title="Data">
-        <div class="fields">
-          {DATA_FIELDS.map((field) => (
-            <NumberInput key={field.path} field={field} />
-          ))}
+        <Fields fields={DATA_FIELDS}>
           <Covariance />
-        </div>
+        </Fields>
         <Toggle
           path="parameters.include_live"
           label="Include today"
@@ -250,11 +244,7 @@ function Advanced() {
       </Section>
       {methodFields.length > 0 && (
         <Section title={`${methodWords(state.method).name}`}>
-          <div class="fields">
-            {methodFields.map((field) => (
-              <NumberInput key={field.path} field={field} />
-            ))}
-          </div>
+          <Fields fields={methodFields} />
         </Section>
       )}
     </details>
@@ -315,14 +305,4 @@ function ErrorSummary() {
       )}
     </div>
   );
-}
-
-/** Focuses a field, or the nearest thing to it that is on the page. */
-function goTo(event: Event, path: string): void {
-  event.preventDefault();
-  let target: HTMLElement | null = null;
-  for (let name = path; name && !target; name = name.replace(/(\[\d+\]|\.?[^.[\]]+)$/, "")) {
-    target = document.getElementById(idOf(name));
-  }
-  target?.focus();
 }

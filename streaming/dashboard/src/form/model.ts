@@ -122,7 +122,7 @@ export const DATA_FIELDS: readonly NumberField[] = [
     label: "Lookback",
     unit: "days",
     hint: "Daily returns in the window",
-    placeholder: "252",
+    placeholder: document.getElementById("dashboard")?.dataset["lookback"] ?? "",
     whole: true,
   },
   {
@@ -491,12 +491,53 @@ export const CONCERNED = "Part of the same conflict";
 
 /** The server's error, laid at the fields that it names. */
 export function errorsAt(fields: readonly string[], detail: string): FieldErrors {
-  const sentences = detail.split("; ");
+  const words = inFormWords(detail, fields);
+  const sentences = words.split("; ");
   if (sentences.length === fields.length) {
-    return new Map(fields.map((path, i) => [path, sentence(sentences[i] ?? detail)]));
+    return new Map(fields.map((path, i) => [path, sentence(sentences[i] ?? words)]));
   }
   // One sentence about several fields stands at the first; the others point to it.
-  return new Map(fields.map((path, i) => [path, i === 0 ? sentence(detail) : CONCERNED]));
+  return new Map(fields.map((path, i) => [path, i === 0 ? sentence(words) : CONCERNED]));
+}
+
+/** What the form calls a field of the request. */
+export function labelOf(path: string): string {
+  const known = ALL_FIELDS.find((field) => field.path === path)?.label ?? OTHER_LABELS[path];
+  return known ?? path.replace(/^(constraints|parameters)\./, "");
+}
+
+/** The server's sentence with the form's names, and in percent where the form writes percent. */
+export function inFormWords(detail: string, fields: readonly string[]): string {
+  let words = detail;
+  for (const path of [...ALL_FIELDS.map((field) => field.path), ...Object.keys(OTHER_LABELS)]) {
+    const name = path.split(".")[1];
+    if (name) words = words.replace(new RegExp(`\\b((constraints|parameters)\\.)?${name}\\b`, "g"), `“${labelOf(path)}”`);
+  }
+  const invested = `“${labelOf(SUM_TO_ONE)}”`;
+  words = words.replace(`set ${invested} to false`, `switch ${invested} off`);
+  if (!fields.every((path) => (unitOf(path) ?? "%") === "%")) return words;
+  return words
+    .replace(/\b0\.\d+\b/g, (digits) => `${written(Number(digits), "%")} %`)
+    .replace(/\bsum to (more than )?1\b/g, "sum to $1100 %");
+}
+
+const SUM_TO_ONE = "constraints.sum_to_one";
+const OTHER_LABELS: Readonly<Record<string, string>> = {
+  symbols: "Symbols",
+  objective: "Objective",
+  method: "Method",
+  "constraints.long_only": "Long only",
+  [SUM_TO_ONE]: "Fully invested",
+  "constraints.asset_bounds": "Single symbols",
+  "constraints.current_weights": "Held now",
+  "constraints.benchmark_weights": "Benchmark",
+  "constraints.groups": "Groups",
+  "parameters.covariance": "Covariance",
+  "parameters.include_live": "Include today",
+};
+
+function unitOf(path: string): Unit | undefined {
+  return ALL_FIELDS.find((field) => field.path === path)?.unit;
 }
 
 function sentence(text: string): string {

@@ -4,9 +4,13 @@ import * as format from "../format";
 import type { PriceBook, Quote } from "../prices";
 
 const STALE_AFTER = 10;
+/** Prices are written as they come; what is derived from them, and their age, at every beat. */
+const BEAT = 500;
+/** A small chart moves by a third of a pixel in a beat: each is drawn anew in every fourth. */
+const CHART_EVERY = 4;
 const ARROWS = { up: "▲ ", down: "▼ ", "": "" } as const;
-const CHART_WIDTH = 64;
-const CHART_HEIGHT = 20;
+const CHART_WIDTH = 56;
+const CHART_HEIGHT = 22;
 
 interface Row {
   element: HTMLTableRowElement;
@@ -18,6 +22,7 @@ interface Row {
   source: HTMLElement;
   line: SVGPolylineElement;
   visible: boolean;
+  stale: boolean;
 }
 
 export interface MarketActions {
@@ -35,12 +40,14 @@ export class MarketTable {
   readonly #watcher = new IntersectionObserver((entries) => this.#seen(entries));
   #filter = "";
   #charted: string | null = null;
+  #beat = 0;
 
   constructor(book: PriceBook, actions: MarketActions) {
     this.#book = book;
     this.#actions = actions;
+    this.element.role = "rowgroup";
     this.#arrange(book.symbols.value);
-    const clock = window.setInterval(() => this.#tick(), 1000);
+    const clock = window.setInterval(() => this.#tick(), BEAT);
     this.#stop.push(
       book.symbols.subscribe((symbols) => this.#arrange(symbols)),
       book.subscribe((changed) => this.#draw(changed)),
@@ -93,30 +100,35 @@ export class MarketTable {
     add.onclick = () => this.#actions.onAdd(symbol);
     const price = document.createTextNode("–");
     const change = document.createTextNode("–");
-    const fresh = element("span", "fresh");
-    const source = element("span", "tag");
-    const line = svg("polyline", { fill: "none", "vector-effect": "non-scaling-stroke" });
+    const fresh = element("span", "sub fresh");
+    const source = element("span", "sub tag");
+    const line = svg("polyline", { fill: "none" });
+    // In pixels, without a view box: a scaled drawing would be a layer of its own to paint.
     const chart = svg("svg", {
-      viewBox: `0 0 ${CHART_WIDTH} ${CHART_HEIGHT}`,
+      width: String(CHART_WIDTH),
+      height: String(CHART_HEIGHT),
       class: "spark",
       "aria-hidden": "true",
     });
     chart.append(line);
-    const name = element("th", "", button, element("span", "sub", source, fresh));
+    const name = element("th", "", button, source);
     name.scope = "row";
+    name.role = "rowheader";
+    const sparkCell = element("td", "spark-cell");
+    sparkCell.append(chart);
     const changeCell = element("td", "number change", change);
-    const row = element(
-      "tr",
-      "",
-      name,
-      element("td", "spark-cell"),
-      element("td", "number price", price),
+    const cells = [
+      sparkCell,
+      element("td", "number price", element("b", "", price), fresh),
       changeCell,
       element("td", "add-cell", add),
-    );
-    row.children[1]?.append(chart);
+    ];
+    for (const cell of cells) cell.role = "cell";
+    const row = element("tr", "", name, ...cells);
+    // A row that is no table row for the layout (see panels.css) still is one for a reader.
+    row.role = "row";
     row.dataset["symbol"] = symbol;
-    return { element: row, button, price, change, changeCell, fresh, source, line, visible: true };
+    return { element: row, button, price, change, changeCell, fresh, source, line, visible: true, stale: false };
   }
 
   #seen(entries: IntersectionObserverEntry[]): void {
@@ -126,7 +138,10 @@ export class MarketTable {
       const quote = this.#book.get(symbol);
       if (!row) continue;
       row.visible = entry.isIntersecting;
-      if (row.visible && quote) this.#drawRow(row, quote);
+      if (!row.visible || !quote) continue;
+      this.#drawRow(row, quote);
+      this.#describe(row, quote, Date.now());
+      row.line.setAttribute("points", sparkline(quote.history));
     }
   }
 
@@ -138,29 +153,41 @@ export class MarketTable {
   }
 
   #drawRow(row: Row, quote: Quote): void {
-    const { price, source } = quote.point;
-    row.price.data = format.price(price);
+    write(row.price, format.price(quote.point.price));
+  }
+
+  /** How far each visible price has come, how old it is, and the charts of some. */
+  #tick(): void {
+    const now = Date.now();
+    let position = this.#beat++;
+    for (const [symbol, row] of this.#rows) {
+      const charted = position++ % CHART_EVERY === 0;
+      const quote = this.#book.get(symbol);
+      if (!quote || !row.visible) continue;
+      this.#describe(row, quote, now);
+      if (charted) row.line.setAttribute("points", sparkline(quote.history));
+    }
+  }
+
+  #describe(row: Row, quote: Quote, now: number): void {
+    const { price, source, timestamp } = quote.point;
     const change = quote.first === 0 ? 0 : price / quote.first - 1;
     // Direction by arrow and colour, never by colour alone.
     const direction = Math.abs(change) < 5e-5 ? "" : change > 0 ? "up" : "down";
-    row.change.data = `${ARROWS[direction]}${format.signedPercent(change)}`;
+    write(row.change, `${ARROWS[direction]}${format.signedPercent(change)}`);
     if (row.changeCell.dataset["move"] !== direction) row.changeCell.dataset["move"] = direction;
+    const seconds = Math.max(0, now / 1000 - timestamp);
+    const stale = seconds > STALE_AFTER;
+    setText(row.fresh, stale ? `${format.age(seconds)} old` : format.age(seconds));
+    if (stale !== row.stale) row.element.classList.toggle("stale", stale);
+    row.stale = stale;
     setText(row.source, source === "simulated" ? "simulated" : "");
   }
+}
 
-  /** Once a second: how old each price is, and the small charts. */
-  #tick(): void {
-    const now = Date.now();
-    for (const [symbol, row] of this.#rows) {
-      const quote = this.#book.get(symbol);
-      if (!quote || !row.visible) continue;
-      const seconds = Math.max(0, now / 1000 - quote.point.timestamp);
-      const stale = seconds > STALE_AFTER;
-      setText(row.fresh, stale ? `${format.age(seconds)} old` : format.age(seconds));
-      row.element.classList.toggle("stale", stale);
-      row.line.setAttribute("points", sparkline(quote.history));
-    }
-  }
+/** Changes a text only where it differs: an equal one would be laid out again, too. */
+function write(node: Text, text: string): void {
+  if (node.data !== text) node.data = text;
 }
 
 /** A polyline through the prices, scaled to the small chart. */

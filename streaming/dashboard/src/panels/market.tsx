@@ -55,20 +55,20 @@ export function Market() {
       {charted && <PriceChart symbol={charted} onClose={() => setCharted(null)} />}
       {any ? (
         <div class="market-scroll" tabIndex={0} role="region" aria-label="Live prices">
-          <table ref={table}>
-            <thead>
-              <tr>
-                <th scope="col">Symbol</th>
-                <th scope="col">
+          <table ref={table} class="prices" role="table">
+            <thead role="rowgroup">
+              <tr role="row">
+                <th scope="col" role="columnheader">Symbol</th>
+                <th scope="col" role="columnheader">
                   <span class="visually-hidden">Last 90 seconds</span>
                 </th>
-                <th scope="col" class="number">
+                <th scope="col" role="columnheader" class="number">
                   Price
                 </th>
-                <th scope="col" class="number" title="Since this page was opened">
+                <th scope="col" role="columnheader" class="number" title="Since this page was opened">
                   Change
                 </th>
-                <th scope="col">
+                <th scope="col" role="columnheader">
                   <span class="visually-hidden">Add to the form</span>
                 </th>
               </tr>

@@ -15,11 +15,13 @@ export function Result({ run, result }: { run: Run; result: OptimizationResultDa
     <div class="result">
       <Metrics result={result} previous={previous} />
       <div class="result-columns">
-        <Weights result={result} previous={previous} />
+        <div class="result-main">
+          <Weights result={result} previous={previous} />
+          <EfficientFrontier run={run} result={result} />
+        </div>
         <div class="result-side">
           <Binding result={result} />
           {run.progress.length > 1 && <Convergence progress={run.progress} />}
-          <EfficientFrontier run={run} result={result} />
           <Evidence result={result} />
         </div>
       </div>
@@ -43,7 +45,7 @@ function Metrics({ result, previous }: { result: OptimizationResultData; previou
       <div class="metric">
         <dt>Optimality gap</dt>
         <dd>
-          {format.gap(gap)}
+          <b>{format.gap(gap)}</b>
           <span class="hint">{gap === null ? "no bound known" : "certified"}</span>
         </dd>
       </div>
@@ -66,7 +68,7 @@ function Metric({ words, value, before }: MetricProps) {
     <div class="metric">
       <dt>{words.name}</dt>
       <dd>
-        {isPercent ? format.percent(value) : format.number(value)}
+        <b>{isPercent ? format.percent(value) : format.number(value)}</b>
         <span class="hint">{words.unit}</span>
         {moved && (
           <span class={change > 0 === words.more ? "delta better" : "delta worse"}>

@@ -2,7 +2,8 @@
 import { socket } from "../app";
 import { useCell } from "../cell";
 import { useNow } from "../clock";
-import { edit, formOf } from "../form/model";
+import { goTo, idOf } from "../form/field";
+import { edit, formOf, inFormWords, labelOf } from "../form/model";
 import * as format from "../format";
 import { cancel, hasEnded, type Run, runs, selected, submit } from "../runs";
 import { methodWords, objectiveWords, triggerWords } from "../words";
@@ -169,10 +170,15 @@ function Failed({ run }: { run: Run }) {
   return (
     <div class="failure">
       <h3>{error.error}</h3>
-      <p>{error.detail}</p>
+      <p>{inFormWords(error.detail, error.fields)}</p>
       {error.fields.length > 0 && (
-        <p class="hint">
-          To change: {error.fields.map((field) => field.replace(/^constraints\./, "")).join(", ")}
+        <p class="hint to-change">
+          To change:
+          {error.fields.map((path) => (
+            <a key={path} href={`#${idOf(path)}`} onClick={(event) => goTo(event, path)}>
+              {labelOf(path)}
+            </a>
+          ))}
         </p>
       )}
       <div class="result-actions">

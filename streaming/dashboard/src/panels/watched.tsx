@@ -276,7 +276,7 @@ function Holdings({ portfolio }: { portfolio: WatchedPortfolio }) {
           <th scope="row">Largest drift</th>
           <td />
           <td />
-          <td class="number">{format.percent(quantities["drift"])}</td>
+          <td class="number">{format.points(quantities["drift"])}</td>
         </tr>
       </tfoot>
     </table>
