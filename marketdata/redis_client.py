@@ -8,6 +8,7 @@ from typing import Any
 
 from django.conf import settings
 from redis import Redis
+from redis import asyncio as redis_asyncio
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
@@ -18,6 +19,9 @@ logger = logging.getLogger(__name__)
 TIMEOUT_SECONDS = 5.0
 """Longest wait for Redis; blocking commands and subscriptions bring their own connection."""
 
+ASYNC_CONNECTIONS = 4
+"""Connections of one client on the event loop, each of which serves thousands of callers."""
+
 
 def redis_client() -> Redis:
     """The pooled synchronous client of this process; replies are bytes.
@@ -26,6 +30,21 @@ def redis_client() -> Redis:
     before it forks. Never call it on the event loop: it blocks when Redis is away.
     """
     return _client(settings.REDIS_URL)
+
+
+def async_redis_client() -> redis_asyncio.Redis:
+    """A client of its own for the running event loop; its owner closes it.
+
+    It holds a few connections, however many callers there are at once: when hundreds of clients
+    connect, each one's question waits its turn instead of opening a socket that stays.
+    """
+    pool = redis_asyncio.BlockingConnectionPool.from_url(
+        settings.REDIS_URL,
+        max_connections=ASYNC_CONNECTIONS,
+        timeout=TIMEOUT_SECONDS,
+        socket_timeout=TIMEOUT_SECONDS,
+    )
+    return redis_asyncio.Redis.from_pool(pool)
 
 
 def redis_key(*parts: str) -> str:

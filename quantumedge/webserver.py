@@ -9,6 +9,8 @@ client whose messages wait. Everything else is Daphne's own.
 from daphne.server import Server  # isort: skip - first: it installs Twisted's asyncio reactor
 
 import asyncio
+import logging
+import signal
 import socket
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
@@ -20,6 +22,8 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
 from quantumedge.readiness import tell_ready
+
+logger = logging.getLogger(__name__)
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -36,8 +40,8 @@ BODY_CAP_BYTES = 4 * 1024 * 1024
 INBOX_MESSAGES = 64
 INBOX_BYTES = 2 * MESSAGE_CAP_BYTES
 """A client with this much unread input is not read from until half of it is handled."""
-PING_SECONDS = 20
-PONG_SECONDS = 30
+PING_SECONDS = 10
+PONG_SECONDS = 15
 HTTP_SECONDS = 60
 REQUEST_SECONDS = 10.0
 """How long a client may take to send a request or a handshake, headers and body together."""
@@ -290,7 +294,15 @@ class PacedServer(Server):  # type: ignore[misc]  # Daphne has no types
             self.listener.fileno(), self.listener.family, BoundedFactory(self)
         )
         self.listen_success(self.port)
+        clock: Any = reactor
+        signal.signal(signal.SIGUSR2, lambda *_: clock.callFromThread(self.log_holdings))
         tell_ready()
+
+    def log_holdings(self) -> None:
+        """Write into the log what this process holds: a leak shows as a number that only grows."""
+        logger.info(
+            "holding connections=%d tasks=%d", len(self.connections), len(asyncio.all_tasks())
+        )
 
     def begun(self, channel: Any) -> None:
         """A connection has said what it wants, or is gone."""

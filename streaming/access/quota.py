@@ -9,10 +9,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
-from django.conf import settings
-from redis import asyncio as redis_asyncio
-
-from marketdata.redis_client import redis_key
+from marketdata.redis_client import async_redis_client, redis_key
 
 LEASE_SECONDS = 20.0
 """How long a process vouches for a connection; it does so anew every few seconds."""
@@ -35,7 +32,7 @@ class Quota:
 
     def __init__(self) -> None:
         # redis-py types every reply as a union of all that a server could be set to send.
-        self._redis: Any = redis_asyncio.Redis.from_url(settings.REDIS_URL, socket_timeout=5)
+        self._redis: Any = async_redis_client()
         self._admit = self._redis.register_script(_ADMIT)
 
     async def admit(self, holder: str, connection: str, limit: int) -> bool:

@@ -12,11 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from channels.layers import get_channel_layer
-from django.conf import settings
 from pydantic_core import from_json
-from redis import asyncio as redis_asyncio
 from redis.exceptions import RedisError
 
+from marketdata.redis_client import async_redis_client
 from streaming.fanout import history, lineage
 from streaming.fanout.connection import Connection
 from streaming.fanout.delivery import Delivery
@@ -80,7 +79,7 @@ class Hub:
     def __init__(self) -> None:
         self._layer = get_channel_layer()
         # redis-py types every reply as a union of all that a server could be set to send.
-        self._redis: Any = redis_asyncio.Redis.from_url(settings.REDIS_URL, socket_timeout=None)
+        self._redis: Any = async_redis_client()
         self._feeds: dict[str, _Feed] = {}
         self._prices = PriceRelay(self._layer)
         self._channel = ""

@@ -3,10 +3,9 @@
 import asyncio
 import logging
 
-from django.conf import settings
-from redis import asyncio as redis_asyncio
 from redis.exceptions import RedisError
 
+from marketdata.redis_client import async_redis_client
 from streaming.fanout import presence as table
 from streaming.fanout.connection import Connection
 from streaming.fanout.hub import hub
@@ -18,7 +17,7 @@ class PresenceKeeper:
     """Writes down connections as they come and go, and all of them every few seconds."""
 
     def __init__(self) -> None:
-        self._redis = redis_asyncio.Redis.from_url(settings.REDIS_URL, socket_timeout=5)
+        self._redis = async_redis_client()
         self._task: asyncio.Task[None] | None = None
 
     async def changed(self, connection: Connection) -> None:

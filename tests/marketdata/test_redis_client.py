@@ -1,5 +1,6 @@
 """The shared Redis client."""
 
+import asyncio
 import os
 from typing import Any
 
@@ -8,7 +9,13 @@ from pytest_django.fixtures import Settings
 from redis import Redis
 from redis.exceptions import RedisError
 
-from marketdata.redis_client import redis_client, redis_key, unawaited
+from marketdata.redis_client import (
+    ASYNC_CONNECTIONS,
+    async_redis_client,
+    redis_client,
+    redis_key,
+    unawaited,
+)
 
 
 def test_one_client_serves_the_whole_process(redis_server: Redis) -> None:
@@ -86,3 +93,13 @@ def test_a_forked_child_sends_on_a_connection_of_its_own(redis_server: Redis) ->
     os.waitpid(child, 0)
     unawaited.send("RPUSH", "news", "parent")
     assert sorted(heard(redis_server, 52)) == [b"child"] * 50 + [b"parent"] * 2
+
+
+async def test_a_crowd_on_the_event_loop_shares_a_few_connections(redis_server: Redis) -> None:
+    before = redis_server.info("clients")["connected_clients"]
+    client = async_redis_client()
+    await asyncio.gather(*(client.incr("asked") for _ in range(500)))
+    connected = redis_server.info("clients")["connected_clients"] - before
+    await client.aclose()
+    assert redis_server.get("asked") == b"500"
+    assert 1 <= connected <= ASYNC_CONNECTIONS
