@@ -223,8 +223,7 @@ def describe(weights: FloatArray, problem: Problem) -> dict[str, float | None]:
     spread = above - gain
     deviation = float(np.sqrt(spread @ spread / (len(net) - 1)))
     downside, losses = float(np.sqrt(short @ short / len(net))), -float(short.sum())
-    wealth = np.cumprod(1.0 + net)
-    fall = float((1.0 - wealth / np.maximum.accumulate(np.maximum(wealth, 1.0))).max())
+    fall = _largest_fall(net)
     at_risk, beyond = _tail_losses(net, tail)
     year, mean = float(np.sqrt(TRADING_DAYS)), gain + risk_free
     return {
@@ -238,6 +237,21 @@ def describe(weights: FloatArray, problem: Problem) -> dict[str, float | None]:
         "cvar": beyond,
         "max_drawdown": fall,
     }
+
+
+def _largest_fall(net: FloatArray) -> float:
+    """Maximum drawdown of one portfolio's returns, however large they are."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        wealth = np.cumprod(1.0 + net)
+        fall = float((1.0 - wealth / np.maximum.accumulate(np.maximum(wealth, 1.0))).max())
+    if np.isfinite(fall):
+        return fall
+    # Wealth is beyond any number; its share of the running peak is not.
+    share = lowest = 1.0
+    for growth in (1.0 + net).tolist():
+        share = min(share * growth, 1.0)
+        lowest = min(lowest, share)
+    return 1.0 - lowest
 
 
 def _tail_losses(outcomes: FloatArray, tail: float) -> tuple[float, float]:

@@ -16,6 +16,9 @@ LEDOIT_WOLF = "ledoit_wolf"
 DENSE = 60
 """Up to this many assets Σ is formed."""
 
+CANCELLED = 1e-8
+"""A variance this small beside the assets' own has lost half its digits in Σ."""
+
 
 CANCELS = 0.5
 """Share of the raw second moment up to which the mean's part is subtracted from it: a larger one
@@ -115,7 +118,10 @@ class Covariance:
     def variance(self, weights: FloatArray) -> float:
         """w'Σw."""
         if self.is_small:
-            return max(float(weights @ self.dense @ weights), 0.0)
+            variance = float(weights @ self.dense @ weights)
+            if variance > CANCELLED * float(self.variances.max() * (weights @ weights)):
+                return variance
+        # Assets that hedge each other cancel in Σ to its rounding, in the outcomes to theirs.
         outcomes = self._outcomes(weights)
         return float(outcomes @ outcomes) * self.scale + self.ridge * float(weights @ weights)
 
@@ -128,11 +134,13 @@ class Covariance:
 
     def root(self) -> FloatArray:
         """A matrix G of at most n rows with G'G = Σ, for conic solvers."""
-        if self.ridge == 0.0 and len(self.rows) <= self.n_assets:
+        if self.ridge:
+            raised = np.vstack([self.factor, np.sqrt(self.ridge) * np.eye(self.n_assets)])
+            return np.asarray(np.linalg.qr(raised, mode="r"))
+        if len(self.rows) <= self.n_assets:
             return self.factor
-        values, vectors = np.linalg.eigh(self.dense)
-        keep = values > 0
-        return np.asarray((vectors[:, keep] * np.sqrt(values[keep])).T)
+        # Not from Σ, where what nearly cancels has lost half its digits.
+        return np.asarray(np.linalg.qr(self.factor, mode="r"))
 
     def _outcomes(self, weights: FloatArray) -> FloatArray:
         outcomes = self.rows @ weights
@@ -257,6 +265,12 @@ class DenseCovariance(Covariance):
     def block(self, assets: npt.NDArray[np.intp]) -> FloatArray:
         """Rows and columns of Σ for some assets, given by index."""
         return self.matrix[assets[:, np.newaxis], assets]
+
+    def root(self) -> FloatArray:
+        """A matrix G of at most n rows with G'G = Σ, for conic solvers."""
+        values, vectors = np.linalg.eigh(self.matrix)
+        keep = values > 0
+        return np.asarray((vectors[:, keep] * np.sqrt(values[keep])).T)
 
 
 class RollingMoments:

@@ -40,7 +40,12 @@ def make_form(instance: Instance, *, homogeneous: bool, with_cones: bool = True)
             constraints.append(total >= scale * region.budget_low)
     traded = cp.abs(y - scale * region.current)
     # Costs are counted in units of a typical return, as everything else in the objective is.
-    cost = (region.costs / instance.return_scale) @ traded if region.has_costs else 0.0
+    cost: Any = 0.0
+    if region.has_costs:
+        # A variable of its own: a drawdown between two periods counts it once for each in between,
+        # which is convex, although the wealth in either of them is not.
+        cost = cp.Variable(nonneg=True)
+        constraints.append(cost >= (region.costs / instance.return_scale) @ traded)
     constraints += _rows(region, instance, y, scale, cost)
     if np.isfinite(region.turnover):
         constraints.append(cp.sum(traded) <= scale * region.turnover)
@@ -140,16 +145,19 @@ def _utility(instance: Instance, form: Form) -> Built:
     return instance.problem.risk_aversion / 2 * cp.sum_squares(root @ form.weights) - gain, [], None
 
 
-def _sharpe(instance: Instance, form: Form) -> Built:
-    root = instance.covariance.root() / np.sqrt(instance.variance_scale)
-    return cp.sum_squares(root @ form.weights), [_unit_excess(instance, form)], None
+def _ratio(instance: Instance, form: Form) -> Built:
+    risk, extra = denominator(instance, form)
+    return risk, [*extra, _unit_excess(instance, form)], None
 
 
-def _sortino(instance: Instance, form: Form) -> Built:
+def denominator(instance: Instance, form: Form) -> tuple[Any, list[Any]]:
+    """The squared risk that a ratio divides by, in a unit of its own, and its constraints."""
+    if instance.objective != Objective.MAXIMIZE_SORTINO:
+        root = instance.covariance.root() / np.sqrt(instance.variance_scale)
+        return cp.sum_squares(root @ form.weights), []
     shortfall = cp.Variable(instance.excess.shape[0], nonneg=True)
     periods = np.sqrt(instance.excess.shape[0])
-    below = shortfall >= -_net(instance, form) / periods
-    return cp.sum_squares(shortfall), [below, _unit_excess(instance, form)], None
+    return cp.sum_squares(shortfall), [shortfall >= -_net(instance, form) / periods]
 
 
 def _unit_excess(instance: Instance, form: Form) -> Any:
@@ -165,9 +173,9 @@ BUILDERS: Mapping[Objective, Callable[[Instance, Form], Built]] = {
     Objective.MINIMIZE_VARIANCE: _variance,
     Objective.MAXIMIZE_RETURN: _return,
     Objective.MINIMIZE_CVAR: _cvar,
-    Objective.MAXIMIZE_SHARPE: _sharpe,
-    Objective.MAXIMIZE_SORTINO: _sortino,
-    Objective.MAXIMIZE_DIVERSIFICATION: _sharpe,
+    Objective.MAXIMIZE_SHARPE: _ratio,
+    Objective.MAXIMIZE_SORTINO: _ratio,
+    Objective.MAXIMIZE_DIVERSIFICATION: _ratio,
     Objective.MAXIMIZE_UTILITY: _utility,
     Objective.MINIMIZE_MAD: _mad,
     Objective.MINIMIZE_CDAR: _cdar,

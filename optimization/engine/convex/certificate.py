@@ -8,19 +8,17 @@ a multiplier, which may make the bound weaker but never wrong.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 
 import numpy as np
 
 from optimization.engine.convex.instance import Instance
 from optimization.engine.convex.linear import LinearOptimum, minimise_linear
-from optimization.engine.convex.quadratic import QuadraticProgramme
 from optimization.engine.convex.ratio import cone_of, holds_nothing
 from optimization.engine.errors import SolverFailureError
-from optimization.engine.moments import Covariance
 from optimization.engine.problem import FloatArray, Objective
 
 RATIO_ROUNDS = 50
-LEAST_RISK_ROUNDS = 10
 ROUNDING = 1e-14
 SMALL = 1e-3
 """A risk below this share of a typical asset's counts as this share: a gap relative to nothing
@@ -265,7 +263,7 @@ def _certify_ratio(instance: Instance, weights: FloatArray, evidence: Evidence) 
             gradient, instance.region, instance.gain_costs + bound * cost_slope
         )
     excess = max(-(first.value + cones.offset), 0.0)
-    if excess and holds_nothing(instance.region):
+    if excess and holds_nothing(instance.region) and not any(cones.gradient):
         gap = _gap_on_cone(instance, (ratio, deviation, numerator), slope)
     else:
         gap = excess / (lowest_risk(instance) * abs(ratio)) if excess else 0.0
@@ -290,9 +288,9 @@ def _gap_on_cone(instance: Instance, parts: tuple[float, float, float], slope: F
     least = float(np.linalg.svd(root, compute_uv=False).min()) if len(root) >= root.shape[1] else 0
     if instance.objective != Objective.MAXIMIZE_SORTINO:
         least = max(least, float(np.sqrt(instance.covariance.ridge)))
-    if least <= 0 or not instance.region.is_linear:
+    if least <= 0 or instance.region.has_costs:
         return float("inf")
-    cone = cone_of(instance.region)
+    cone = cone_of(instance.region.without_trades())
     radius = reach / least
     ball = replace(
         cone,
@@ -307,20 +305,18 @@ def lowest_risk(instance: Instance) -> float:
     """A positive lower bound of the ratio's denominator over the region, or the least float.
 
     Some portfolios may have a negative slope of risk, where raising the bound on the ratio does
-    not help; but none can exceed it by more than its excess over the least risk there is.
+    not help; but none can exceed it by more than its excess over the least risk there is. Trades
+    and leverage are left free, and costs out: that only lowers the bound.
     """
-    region, floor = instance.region, float(np.finfo(np.float64).tiny)
-    if not region.is_linear:
-        return floor
-    short, best = np.ones(len(instance.excess), dtype=np.bool_), floor
-    for _ in range(LEAST_RISK_ROUNDS):
-        quadratic = instance.covariance
-        if instance.objective == Objective.MAXIMIZE_SORTINO:
-            quadratic = Covariance(instance.excess[short], scale=1.0 / len(short))
-        weights = QuadraticProgramme(quadratic, region).solve(np.zeros(region.n_assets)).weights
-        _, _, slope, _ = ratio_parts(instance, weights)
-        best = max(best, minimise_linear(slope, region).value)
-        short = instance.excess @ weights < 0
-        if instance.objective != Objective.MAXIMIZE_SORTINO or best > floor:
-            break
-    return best
+    region, floor = instance.region.without_trades(), float(np.finfo(np.float64).tiny)
+    free = instance.with_region(region)
+    best = floor
+    if instance.objective != Objective.MAXIMIZE_SORTINO:
+        # Near a benchmark that is risky itself, everything is.
+        risks = ((instance.covariance.variance(b), limit) for _, limit, b in instance.cones)
+        best = max([floor, *(float(np.sqrt(risk)) - limit for risk, limit in risks)])
+    if best > floor:
+        return best
+    calmest = import_module("optimization.engine.convex.general").least_risk(free)
+    _, _, slope, _ = ratio_parts(free, calmest)
+    return max(floor, minimise_linear(slope, region).value)

@@ -8,7 +8,7 @@ from typing import Any
 import cvxpy
 import numpy as np
 
-from optimization.engine.convex.builders import BUILDERS, make_form
+from optimization.engine.convex.builders import BUILDERS, denominator, make_form
 from optimization.engine.convex.certificate import RATIOS, Evidence
 from optimization.engine.convex.conic import (
     ConicPoint,
@@ -28,11 +28,6 @@ LINEAR_NAME = "cvxpy/highs"
 VERTEX_SECONDS = 10.0
 ATTEMPTS = ((1e-9, True), (1e-12, True), (1e-12, False), (1e-9, False), (1e-6, True))
 """Tolerance, and whether to equilibrate, tried in turn until an answer is certified."""
-
-FAILURE = (
-    "no solver came near an optimum of this problem; loosen its tightest constraint, leave out"
-    " assets that never move, or choose another objective"
-)
 
 
 @dataclass(frozen=True)
@@ -79,13 +74,25 @@ def least_deviation(instance: Instance, origin: FloatArray) -> float:
     return float(np.sqrt(max(problem.value, 0.0) * instance.variance_scale))
 
 
+def least_risk(instance: Instance) -> FloatArray:
+    """The portfolio with the least denominator of a ratio that the polyhedron allows, shape (n,).
+
+    Raises:
+        SolverFailureError: Clarabel stopped without an answer.
+    """
+    form = make_form(instance, homogeneous=False, with_cones=False)
+    risk, extra = denominator(instance, form)
+    next(_solve(cp.Problem(cp.Minimize(risk), form.constraints + extra)))
+    return np.asarray(form.weights.value, dtype=np.float64)
+
+
 def _solve_linear(problem: Any) -> bool:
     """Solve a linear programme to a vertex by HiGHS; False if that takes too long."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the status says the same
         try:
             problem.solve(solver=cp.HIGHS, time_limit=VERTEX_SECONDS, threads=1)
-        except cp.SolverError:
+        except (cp.SolverError, ValueError):  # the latter where HiGHS has no status to give
             return False
     if problem.status in (cp.INFEASIBLE, cp.INFEASIBLE_INACCURATE):
         raise InfeasibleProblemError("no portfolio satisfies every constraint", ["constraints"])
@@ -98,7 +105,7 @@ def _solve(problem: Any) -> Iterator[str]:
         yield LINEAR_NAME
     data, chain, inverse = problem.get_problem_data(cp.CLARABEL, solver_opts={})
     programme = read_data(data)
-    failure: Exception = SolverFailureError(FAILURE, ["constraints", "objective"])
+    failure: Exception = SolverFailureError("the conic solver came nowhere near an optimum")
     solved = False
     for tolerance, equilibrate in ATTEMPTS:
         try:

@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from optimization.engine.convex.region import Region, region_of, weights_by_symbol
+from optimization.engine.convex.region import Region, Row, region_of, weights_by_symbol
 from optimization.engine.moments import Covariance, Sums, estimate_covariance, mean_of
 from optimization.engine.problem import TRADING_DAYS, FloatArray, Objective, Problem
 
@@ -14,6 +14,9 @@ TINY = float(np.finfo(np.float64).tiny)
 
 HELD = 1e-9
 """Smallest absolute weight that counts as a position."""
+
+NOTHING = 1e-12
+"""A limit on a deviation this small, in units of a typical asset's, allows none at all."""
 
 CONVEX = frozenset(
     {
@@ -87,18 +90,23 @@ class Instance:
     @cached_property
     def variance_scale(self) -> float:
         """Mean variance of the assets: the unit in which variances are compared."""
-        return max(self.covariance.mean_variance, TINY)
+        return self.covariance.mean_variance or self.return_scale**2
 
     @cached_property
     def return_scale(self) -> float:
-        """Root mean square excess return: the unit in which returns are compared."""
+        """Root mean square excess return: the unit in which returns are compared.
+
+        Where nothing moves it is what trading costs, or else a whole.
+        """
         risk_free, squares = self.problem.period_risk_free_rate, self.problem.square_sum
         if risk_free:
             squares = float(np.vdot(self.excess, self.excess))
-        return max(math.sqrt(squares / self.excess.size), TINY)
+        if squares > 0:
+            return math.sqrt(squares / self.excess.size)
+        return float(self.region.costs.max()) or 1.0
 
     @cached_property
-    def cones(self) -> tuple[tuple[str, float, FloatArray], ...]:
+    def deviations(self) -> tuple[tuple[str, float, FloatArray], ...]:
         """Limits on the deviation per period of w − origin: request field, limit, origin."""
         constraints, year = self.problem.constraints, math.sqrt(TRADING_DAYS)
         found = []
@@ -112,10 +120,32 @@ class Instance:
             found.append(("constraints.max_tracking_error", limit, origin))
         return tuple(found)
 
+    @cached_property
+    def cones(self) -> tuple[tuple[str, float, FloatArray], ...]:
+        """The deviations that may be more than nothing; the others are rows of the region."""
+        return tuple(item for item in self.deviations if not self._allows_none(item[1]))
+
+    def _allows_none(self, limit: float) -> bool:
+        return limit <= NOTHING * float(np.sqrt(self.variance_scale))
+
+    def pinned(self) -> "Instance":
+        """The same with every deviation that must be zero written as rows: G(w − origin) = 0."""
+        rows: list[Row] = []
+        for name, limit, origin in self.deviations:
+            if not self._allows_none(limit):
+                continue
+            root = self.covariance.root() / np.sqrt(self.variance_scale)
+            for direction in root[np.linalg.norm(root, axis=1) > np.sqrt(NOTHING)]:
+                value = float(direction @ origin)
+                rows.append(Row(name, f"the {name.rpartition('.')[2]}", direction, value, value))
+        if not rows:
+            return self
+        return self.with_region(replace(self.region, rows=(*self.region.rows, *rows)))
+
     @property
     def uses_covariance(self) -> bool:
         """Whether the answer depends on Σ."""
-        return self.objective in COVARIANCE_OBJECTIVES or bool(self.cones)
+        return self.objective in COVARIANCE_OBJECTIVES or bool(self.deviations)
 
     def net(self, weights: FloatArray) -> FloatArray:
         """Excess returns of a portfolio net of costs, shape (T,)."""
@@ -123,22 +153,26 @@ class Instance:
 
     def violation(self, weights: FloatArray) -> float:
         """Largest violation of any constraint; deviations are compared per year."""
-        worst, year = self.region.violation(weights), math.sqrt(TRADING_DAYS)
-        constraints = self.problem.constraints
+        worst, constraints = self.violation_of_amounts(weights), self.problem.constraints
         if constraints.max_assets is not None or constraints.min_position is not None:
             held = np.abs(weights[np.abs(weights) > HELD])
             if constraints.max_assets is not None:
                 worst = max(worst, float(len(held) - constraints.max_assets))
             if constraints.min_position is not None and len(held):
                 worst = max(worst, constraints.min_position - float(held.min()))
-        for _, limit, origin in self.cones:
+        return worst
+
+    def violation_of_amounts(self, weights: FloatArray) -> float:
+        """The same without the constraints on which assets are held."""
+        worst, year = self.region.violation(weights), math.sqrt(TRADING_DAYS)
+        for _, limit, origin in self.deviations:
             deviation = float(np.sqrt(self.covariance.variance(weights - origin)))
             worst = max(worst, year * (deviation - limit))
         return worst
 
     def under(self, problem: Problem) -> "Instance":
         """The same returns under another problem's constraints and objective."""
-        return replace(self, problem=problem, region=region_of(problem, self.mean))
+        return replace(self, problem=problem, region=region_of(problem, self.mean)).pinned()
 
     def with_region(self, region: Region) -> "Instance":
         """The same numbers under other polyhedral constraints."""
@@ -168,4 +202,4 @@ def instance_with(problem: Problem, covariance: Covariance, mean_return: FloatAr
         mean=mean,
         covariance=covariance,
         region=region_of(problem, mean),
-    )
+    ).pinned()

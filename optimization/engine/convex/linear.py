@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from optimization.engine.convex.highs import Rows, solve_rows
-from optimization.engine.convex.region import TARGET_RETURN, Region
+from optimization.engine.convex.region import ROUNDING, TARGET_RETURN, Region
+from optimization.engine.errors import InfeasibleProblemError
 from optimization.engine.problem import FloatArray
 
 
@@ -52,12 +53,20 @@ def minimise_linear(
 
 
 def _fill(gradient: FloatArray, region: Region) -> LinearOptimum:
-    """The continuous knapsack: raise the cheapest weights first until the budget is used."""
+    """The continuous knapsack: raise the cheapest weights first until the budget is used.
+
+    Raises:
+        InfeasibleProblemError: The bounds do not let the budget be met.
+    """
     weights, room = region.lower.copy(), region.upper - region.lower
     order = gradient.argsort(kind="stable")
     total = float(weights.sum())
     filled = room[order].cumsum()
     filled += total
+    crossed = float(room.min()) < 0
+    short = float(filled[-1]) < region.budget_low - ROUNDING
+    if crossed or short or total > region.budget_high + ROUNDING:
+        raise InfeasibleProblemError("no portfolio satisfies every constraint", ["constraints"])
     budget, stop = region.budget_high, None
     if region.budget_low != budget:
         # Raise every asset of negative cost, as far as the budget goes; more if it must be used.

@@ -346,6 +346,8 @@ def _on_cone(
     face = programme.solve(-tilt * mean)
     base, slope = programme.along(face, tilt * mean)
     weights = base + slope
+    if not weights.any():
+        raise SolverFailureError("no portfolio has a positive excess return")
     return Tangency(weights * shrink_into(region, weights), tilt, programme.working)
 
 

@@ -1,13 +1,16 @@
 """The polyhedral part of a problem's constraints, in numbers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from optimization.engine.feasible import asset_bounds
 from optimization.engine.problem import TRADING_DAYS, FloatArray, Problem
+
+ROUNDING = 1e-12
+"""How far a sum of bounds may miss the budget: 5 × 0.2 need not be exactly 1."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,21 @@ class Region:
             low=np.array([self.budget_low, *(row.low for row in self.rows)]),
             high=np.array([self.budget_high, *(row.high for row in self.rows)]),
         )
+
+    @cached_property
+    def only_portfolio(self) -> FloatArray | None:
+        """The one portfolio that bounds and budget leave, or None if they leave several."""
+        for ends, budget in ((self.lower, self.budget_high), (self.upper, self.budget_low)):
+            if abs(float(ends.sum()) - budget) <= ROUNDING:
+                return ends
+        fixed = bool((self.upper - self.lower <= ROUNDING).all())
+        return self.lower if fixed else None
+
+    def without_trades(self) -> "Region":
+        """The larger region in which trades are free and neither they nor leverage limited."""
+        if self.is_linear:
+            return self
+        return replace(self, costs=np.zeros(self.n_assets), turnover=np.inf, leverage=np.inf)
 
     def cost(self, weights: FloatArray) -> float:
         """Cost per period of trading from the current weights."""

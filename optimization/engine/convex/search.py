@@ -9,8 +9,12 @@ from optimization.engine.convex.cardinality import SearchState, branch_and_bound
 from optimization.engine.convex.conflict import conflict_error
 from optimization.engine.convex.explain import figure_of
 from optimization.engine.convex.instance import HELD, Instance
-from optimization.engine.convex.solver import check_solvable, solution_of
-from optimization.engine.errors import InfeasibleProblemError, InvalidProblemError
+from optimization.engine.convex.solver import FAILURE, check_solvable, solution_of
+from optimization.engine.errors import (
+    InfeasibleProblemError,
+    InvalidProblemError,
+    SolverFailureError,
+)
 from optimization.engine.problem import Description, FloatArray, Progress, Solution
 from optimization.engine.registry import SolveContext
 
@@ -58,6 +62,10 @@ def search_solution(instance: Instance, context: SolveContext, started: float) -
         if error.fields == ("constraints",):
             raise conflict_error(instance) from error
         raise
+    except SolverFailureError as error:
+        if error.fields:
+            raise
+        raise SolverFailureError(FAILURE, ["constraints", "objective"]) from error
     return _described(instance, state, started)
 
 

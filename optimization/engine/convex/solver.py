@@ -17,10 +17,11 @@ from optimization.engine.convex.certificate import (
 from optimization.engine.convex.conflict import conflict_error
 from optimization.engine.convex.explain import binding_constraints
 from optimization.engine.convex.fast import COLD, FastOutcome, Warm, is_fast, solve_fast
-from optimization.engine.convex.instance import CONVEX, Instance, instance_of
+from optimization.engine.convex.instance import CONVEX, TINY, Instance, instance_of
 from optimization.engine.convex.linear import minimise_linear
 from optimization.engine.convex.multipliers import cone_multipliers
 from optimization.engine.convex.quadratic import QuadraticProgramme
+from optimization.engine.convex.ratio import holds_nothing, shrink_into
 from optimization.engine.convex.region import Region, Row
 from optimization.engine.convex.rules import is_rule, solve_rule
 from optimization.engine.description import describe_portfolio
@@ -37,16 +38,27 @@ from optimization.engine.problem import Description, FloatArray, Objective, Prob
 from optimization.engine.registry import SolveContext
 
 CERTIFIED = 1e-8
-"""Relative gap up to which an answer of a fast path is taken without a second opinion."""
+"""Relative gap up to which an answer is taken without a second opinion."""
 
 SHARP = 1e-12
 """Relative gap beyond which an answer shows its solver's rounding."""
+
+FEASIBLE = 1e-9
+"""Violation of a constraint above which an answer is none."""
+
+FAILURE = (
+    "no solver found a portfolio that it could prove to be feasible and near the optimum; loosen"
+    " the tightest constraint, leave out assets that hardly move, or choose another objective"
+)
 
 RISKLESS = 1e-8
 """A deviation this small, relative to the portfolio's returns, is rounding."""
 
 ROUNDING = 1e-15
 """A budget missed by no more is not missed."""
+
+NO_GAIN = 1e-9
+"""A gain this small, relative to the portfolio's returns, is the rounding of a cone's solver."""
 
 SNAP = 1e-11
 """A weight this close to a bound is on it."""
@@ -99,6 +111,8 @@ def solve_and_report(
         answer, warm = solve_instance(instance, warm)
     except NoExcessReturnError:
         raise
+    except SolverFailureError as error:
+        raise SolverFailureError(FAILURE, ["constraints", "objective"]) from error
     except InfeasibleProblemError as error:
         raise conflict_error(instance) from error
     return solution_of(instance, answer, started), warm
@@ -110,6 +124,12 @@ def solve_instance(instance: Instance, warm: Warm = COLD) -> tuple["Answer", War
     Raises:
         EngineError: See ``optimization.engine.errors``.
     """
+    free = free_of_size(instance)
+    if free is not instance:
+        answer, warm = solve_instance(free, warm)
+        weights = most_invested(instance, answer.weights)
+        violation = instance.violation_of_amounts(weights)
+        return replace(answer, weights=weights, violation=violation), warm
     fast, tried = None, ""
     if is_fast(instance):
         try:
@@ -119,23 +139,53 @@ def solve_instance(instance: Instance, warm: Warm = COLD) -> tuple["Answer", War
         except SolverFailureError:
             tried = tried or ("" if instance.cones else " after the fast path")
         else:
-            if fast.certificate.gap <= CERTIFIED:
+            if fast.is_certified:
                 return fast, outcome.warm
+    return _solve_generally(instance, fast, tried), COLD
+
+
+def _solve_generally(instance: Instance, fast: "Answer | None", tried: str) -> "Answer":
+    """The best of a fast path's answer, if there is one, and those of the general path."""
     minimise_linear(np.zeros(instance.region.n_assets), instance.region)  # or it is infeasible
+    only = instance.region.only_portfolio
+    if only is not None:
+        if instance.violation_of_amounts(only) > FEASIBLE:
+            raise InfeasibleProblemError("no portfolio satisfies every constraint", ["constraints"])
+        return answer_of(instance, only, Evidence(), "bounds")
     check_risk(instance)
     general = import_module("optimization.engine.convex.general")
     best = fast
-    for found in general.solve_general(instance):
-        answer = answer_of(instance, found.weights, found.evidence, found.solver + tried)
-        if best is None or answer.certificate.gap < best.certificate.gap:
-            best = answer
-        elif best is fast:
-            best = replace(fast, solver=f"{fast.solver}, no worse than {found.solver}")
-        if best.certificate.gap <= CERTIFIED:
-            break
+    try:
+        for found in general.solve_general(instance):
+            answer = answer_of(instance, found.weights, found.evidence, found.solver + tried)
+            if best is None or answer.rank < best.rank:
+                best = answer
+            elif best is fast:
+                best = replace(fast, solver=f"{fast.solver}, no worse than {found.solver}")
+            if best.is_certified:
+                break
+    except InfeasibleProblemError:
+        if instance.cones and instance.objective in RATIOS:
+            _check_gain_within_cones(instance)
+        raise
     if best is None:
-        raise SolverFailureError(general.FAILURE, ["constraints", "objective"])
-    return best, COLD
+        raise SolverFailureError("no solver gave an answer")
+    return best
+
+
+def _check_gain_within_cones(instance: Instance) -> None:
+    """Refuse a ratio whose numerator is positive only where a deviation is too large.
+
+    Raises:
+        NoExcessReturnError: No portfolio within the deviations gains.
+        InfeasibleProblemError: No portfolio is within them.
+    """
+    if instance.objective == Objective.MAXIMIZE_DIVERSIFICATION:
+        return
+    problem = replace(instance.problem, objective=Objective.MAXIMIZE_RETURN)
+    richest, _ = solve_instance(replace(instance, problem=problem))
+    if richest.certificate.value >= -NO_GAIN * instance.return_scale:
+        raise _no_excess(instance)
 
 
 def fast_answer(instance: Instance, outcome: FastOutcome) -> "Answer":
@@ -155,12 +205,31 @@ def fast_answer(instance: Instance, outcome: FastOutcome) -> "Answer":
 
 @dataclass(frozen=True)
 class Answer:
-    """Weights with the evidence for them."""
+    """Weights with the evidence for them.
+
+    Attributes:
+        weights: Shape (n,).
+        certificate: How far they may be from the optimum.
+        evidence: What it is computed from.
+        solver: What found them.
+        violation: Largest violation of a constraint on amounts.
+    """
 
     weights: FloatArray
     certificate: Certificate
     evidence: Evidence
     solver: str
+    violation: float
+
+    @property
+    def is_certified(self) -> bool:
+        """Whether nothing more is to be wished for."""
+        return self.certificate.gap <= CERTIFIED and self.violation <= FEASIBLE
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        """Smaller is better: first what is feasible, then what is nearer the optimum."""
+        return max(self.violation, FEASIBLE), self.certificate.gap
 
 
 def answer_of(instance: Instance, weights: FloatArray, evidence: Evidence, solver: str) -> Answer:
@@ -170,7 +239,9 @@ def answer_of(instance: Instance, weights: FloatArray, evidence: Evidence, solve
     if instance.cones and not evidence.cone_multipliers:
         found = cone_multipliers(instance, weights, evidence)
         evidence = replace(evidence, cone_multipliers=found)
-    return Answer(weights, certify(instance, weights, evidence), evidence, solver)
+    certificate = certify(instance, weights, evidence)
+    violation = instance.violation_of_amounts(weights)
+    return Answer(weights, certificate, evidence, solver, violation)
 
 
 def check_risk(instance: Instance) -> None:
@@ -223,31 +294,40 @@ def check_bounded(instance: Instance, weights: FloatArray) -> None:
     )
 
 
+def is_scale_free(instance: Instance) -> bool:
+    """Whether every smaller multiple of a portfolio is feasible too, with the same ratio."""
+    return (
+        instance.objective in RATIOS
+        and not instance.region.trades
+        and holds_nothing(instance.region)
+        and not any(origin.any() for _, _, origin in instance.deviations)
+    )
+
+
+def free_of_size(instance: Instance) -> Instance:
+    """The same without the limits on leverage and volatility that a multiple can always meet."""
+    limited = instance.cones or not instance.region.is_linear
+    if not limited or not is_scale_free(instance):
+        return instance
+    constraints = replace(instance.problem.constraints, max_leverage=None, target_volatility=None)
+    problem = replace(instance.problem, constraints=constraints)
+    return replace(instance, problem=problem, region=instance.region.without_trades())
+
+
 def most_invested(instance: Instance, weights: FloatArray) -> FloatArray:
     """Of the portfolios with the same ratio, which differ in cash only, the one with least cash."""
     region = instance.region
-    alike = instance.objective in RATIOS and region.is_linear and not instance.cones
-    if not alike or region.budget_low == region.budget_high:
+    alike = instance.objective in RATIOS and not region.trades
+    if not alike or region.budget_low == region.budget_high or not weights.any():
         return weights
-    with np.errstate(divide="ignore", invalid="ignore"):
-        limits = np.concatenate(
-            [
-                np.where(weights > 0, region.upper / weights, np.inf),
-                np.where(weights < 0, region.lower / weights, np.inf),
-                *(
-                    np.where(value > 0, high / value, np.where(value < 0, low / value, np.inf))
-                    for value, low, high in (
-                        (weights.sum(keepdims=True), -np.inf, region.budget_high),
-                        *(
-                            (row.coefficients @ weights[:, np.newaxis], row.low, row.high)
-                            for row in region.rows
-                        ),
-                    )
-                ),
-            ]
-        )
-    factor = float(limits.min())
-    return weights * factor if np.isfinite(factor) and factor > 1 else weights
+    sizes = [float(np.abs(weights).sum()) / region.leverage]
+    for _, limit, origin in instance.cones:
+        if origin.any():
+            return weights
+        sizes.append(float(np.sqrt(instance.covariance.variance(weights))) / limit)
+    factor = min(shrink_into(region, weights), 1.0 / max(*sizes, TINY))
+    grows = factor > 1 or holds_nothing(region)
+    return weights * factor if np.isfinite(factor) and grows else weights
 
 
 def _rule_solution(instance: Instance, started: float) -> Solution:
@@ -266,14 +346,21 @@ def _rule_solution(instance: Instance, started: float) -> Solution:
 
 
 def solution_of(instance: Instance, answer: Answer, started: float) -> Solution:
-    """What is reported about an answer, its description left to whoever asks."""
+    """What is reported about an answer, its description left to whoever asks.
+
+    Raises:
+        SolverFailureError: It breaks a constraint.
+    """
     gap = answer.certificate.gap
+    violation = max(instance.violation(answer.weights), 0.0)
+    if violation > FEASIBLE:
+        raise SolverFailureError(FAILURE, ["constraints", "objective"])
     return Solution(
         weights=answer.weights,
         solver=answer.solver,
         solve_time=time.perf_counter() - started,
         optimality_gap=gap if np.isfinite(gap) else None,
-        max_violation=max(instance.violation(answer.weights), 0.0),
+        max_violation=violation,
         covariance=instance.covariance.kind if instance.uses_covariance else SAMPLE,
         describe=partial(_describe, instance, answer),
     )
@@ -305,12 +392,15 @@ def check_solvable(instance: Instance) -> None:
     if instance.objective == Objective.MAXIMIZE_DIVERSIFICATION:
         return
     if best.value >= -1e-15 * instance.return_scale:
-        ratio = instance.objective.value
-        raise NoExcessReturnError(
-            "every feasible portfolio earns less than the risk-free rate, so"
-            f" {ratio} has no answer; lower risk_free_rate, add symbols or minimise risk",
-            ["objective", "risk_free_rate", "symbols"],
-        )
+        raise _no_excess(instance)
+
+
+def _no_excess(instance: Instance) -> NoExcessReturnError:
+    return NoExcessReturnError(
+        "every feasible portfolio earns less than the risk-free rate, so"
+        f" {instance.objective} has no answer; lower risk_free_rate, add symbols or minimise risk",
+        ["objective", "risk_free_rate", "symbols"],
+    )
 
 
 def settle(weights: FloatArray, region: Region) -> FloatArray:

@@ -49,3 +49,28 @@ def test_a_moving_window_keeps_its_moments(returns: Any) -> None:
     window = returns[200:300]
     assert moments.mean == pytest.approx(window.mean(axis=0), abs=1e-15)
     assert moments.covariance().dense == pytest.approx(np.cov(window.T), abs=1e-17)
+
+
+@pytest.mark.parametrize("estimate", [sample_covariance, ledoit_wolf])
+@pytest.mark.parametrize("shape", [(300, 12), (12, 12), (5, 12)])
+def test_a_root_squares_to_the_covariance(estimate: Any, shape: Any) -> None:
+    covariance = estimate(np.random.default_rng(4).normal(0, 0.01, shape))
+    root = covariance.root()
+    assert len(root) <= 12
+    assert root.T @ root == pytest.approx(covariance.dense, abs=1e-18)
+
+
+def test_the_root_of_rolling_moments_is_that_of_their_window(returns: Any) -> None:
+    rolling = RollingMoments(returns[:-1]).covariance()
+    root = rolling.root()
+    assert root.T @ root == pytest.approx(np.cov(returns[:-1].T), abs=1e-16)
+
+
+def test_the_variance_of_a_hedge_keeps_its_digits() -> None:
+    """Long an asset, short its twin but for a trace of noise."""
+    rng = np.random.default_rng(6)
+    asset, noise = rng.normal(0, 0.01, 200), rng.normal(0, 1e-12, 200)
+    returns = np.column_stack([asset, asset + noise])
+    spread = returns[:, 1] - returns[:, 0]
+    variance = sample_covariance(returns).variance(np.array([-1.0, 1.0]))
+    assert variance == pytest.approx(np.var(spread, ddof=1), rel=1e-3)

@@ -50,6 +50,28 @@ def test_every_row_gives_the_answer_of_a_fresh_solve(
         assert warm.max_violation <= 1e-9
 
 
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"max_tracking_error": 0.06, "benchmark_weights": {"AAPL": 1.0}},
+        {"target_volatility": 0.2},
+        {"max_tracking_error": 0.0, "benchmark_weights": {"AAPL": 0.5, "GE": 0.5}},
+    ],
+)
+@pytest.mark.parametrize("objective", [Objective.MINIMIZE_CVAR, Objective.MAXIMIZE_SHARPE])
+def test_limits_on_a_deviation_hold_in_every_window(
+    sp500: Any, make_problem: Any, objective: Any, limits: Any
+) -> None:
+    template = make_problem(6, 252, objective, **limits)
+    session = Session(window(sp500, 5000, 252, template))
+    session.solve()
+    warm: Any = session.update(sp500.iloc[5252, :6].to_numpy())
+    cold: Any = solve(window(sp500, 5001, 252, template))
+    assert warm.weights == pytest.approx(cold.weights, abs=1e-8)
+    assert warm.max_violation <= 1e-9
+    assert warm.optimality_gap <= 1e-8
+
+
 def test_a_window_may_move_further_than_its_own_length(sp500: Any, make_problem: Any) -> None:
     template = make_problem(3, 30, Objective.MINIMIZE_VARIANCE)
     session = Session(window(sp500, 0, 30, template))

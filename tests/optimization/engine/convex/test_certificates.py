@@ -1,0 +1,100 @@
+"""A slice of the campaign of ``benchmarks/certificates.py``, and what the whole once found."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.certificates import CORE, run_one
+from optimization.engine import Constraints, Objective, Problem, measures, solve
+
+OTHERS = (
+    Objective.MAXIMIZE_UTILITY,
+    Objective.MAXIMIZE_DIVERSIFICATION,
+    Objective.MINIMIZE_MAD,
+    Objective.MINIMIZE_CDAR,
+    Objective.MINIMIZE_MAX_DRAWDOWN,
+    Objective.RISK_PARITY,
+)
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("objective", CORE)
+def test_random_answers_are_proven_or_refused_by_name(objective: Any, seed: int) -> None:
+    outcome = run_one((objective.value, seed), every=4)
+    assert not outcome.trouble
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("objective", OTHERS)
+def test_so_are_those_of_the_further_objectives(objective: Any, seed: int) -> None:
+    outcome = run_one((objective.value, seed), every=3)
+    assert not outcome.trouble
+
+
+@pytest.mark.parametrize("objective", CORE)
+def test_no_tracking_error_at_all_holds_the_benchmark(make_problem: Any, objective: Any) -> None:
+    benchmark = {"AAPL": 0.5, "BAC": 0.2, "GE": 0.3}
+    problem = make_problem(6, 252, objective, benchmark_weights=benchmark, max_tracking_error=0.0)
+    solution: Any = solve(problem)
+    expected = [benchmark.get(symbol, 0.0) for symbol in problem.symbols]
+    assert solution.weights == pytest.approx(expected, abs=1e-9)
+    assert solution.optimality_gap <= 1e-8
+
+
+def test_short_positions_of_a_smallest_size_meet_the_budget(make_problem: Any) -> None:
+    """With two assets full and one short the weights would sum to 0.84."""
+    problem = make_problem(
+        3,
+        252,
+        Objective.MAXIMIZE_RETURN,
+        long_only=False,
+        max_weight=0.46,
+        min_position=0.0857,
+    )
+    solution: Any = solve(problem)
+    assert solution.weights.sum() == pytest.approx(1.0, abs=1e-9)
+    assert np.abs(solution.weights).min() >= 0.0857 - 1e-9
+
+
+def test_a_ratio_with_cash_and_leverage_is_certified(make_problem: Any) -> None:
+    """Scaling a portfolio down changes no ratio, so nothing bounds its risk from below."""
+    problem = make_problem(
+        12,
+        75,
+        sum_to_one=False,
+        max_leverage=1.0,
+        current_weights={"BAC": 1.0},
+        max_turnover=2.4,
+    )
+    solution: Any = solve(problem)
+    assert solution.optimality_gap <= 1e-8
+
+
+@pytest.mark.parametrize("objective", [Objective.MINIMIZE_CDAR, Objective.MINIMIZE_MAX_DRAWDOWN])
+def test_drawdowns_net_of_trading_costs_beat_every_neighbour(
+    make_problem: Any, objective: Any
+) -> None:
+    current = {"AAPL": 0.5, "AMD": 0.5}
+    problem = make_problem(4, 120, objective, current_weights=current, transaction_costs=0.05)
+    solution: Any = solve(problem)
+    assert solution.optimality_gap <= 1e-8
+    cost, best = measures.cost_function(problem), np.inf
+    rng = np.random.default_rng(3)
+    for other in rng.dirichlet(np.ones(4), 300):
+        for share in (1e-3, 0.1, 1.0):
+            best = min(best, float(cost(solution.weights + share * (other - solution.weights))))
+    assert float(cost(solution.weights)) <= best + 1e-12
+
+
+def test_returns_beyond_any_wealth_still_have_a_drawdown() -> None:
+    returns = np.tile([[200.0, 150.0], [-0.5, 99.0]], (200, 1))
+    problem = Problem(
+        returns=returns,
+        symbols=("A", "B"),
+        objective=Objective.MAXIMIZE_RETURN,
+        constraints=Constraints(max_weight=1.0),
+    )
+    assert solve(problem).metrics["max_drawdown"] == pytest.approx(0.0, abs=1e-12)
+    fallen = Problem(returns=returns[:, :1], symbols=("A",), objective=Objective.MAXIMIZE_RETURN)
+    assert solve(fallen).metrics["max_drawdown"] == pytest.approx(0.5, abs=1e-12)
