@@ -16,6 +16,12 @@ class _SharedClient(RedisCacheClient):
 
 
 class SharedRedisCache(RedisCache):
-    """Django's Redis cache, with the timeouts and the pool of every other use of Redis."""
+    """Django's Redis cache, with the timeouts and the pool of every other use of Redis.
 
-    _class = _SharedClient
+    A pool of its own would find out for itself, connection by connection, that a server restarted
+    or that a line went dead.
+    """
+
+    def __init__(self, server: str, params: dict[str, Any]) -> None:
+        super().__init__(server, params)
+        self._class = _SharedClient

@@ -3,6 +3,7 @@
 import logging
 import os
 import threading
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -15,9 +16,6 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 logger = logging.getLogger(__name__)
-
-TIMEOUT_SECONDS = 5.0
-"""Longest wait for Redis; blocking commands and subscriptions bring their own connection."""
 
 ASYNC_CONNECTIONS = 4
 """Connections of one client on the event loop, each of which serves thousands of callers."""
@@ -41,8 +39,8 @@ def async_redis_client() -> redis_asyncio.Redis:
     pool = redis_asyncio.BlockingConnectionPool.from_url(
         settings.REDIS_URL,
         max_connections=ASYNC_CONNECTIONS,
-        timeout=TIMEOUT_SECONDS,
-        socket_timeout=TIMEOUT_SECONDS,
+        timeout=settings.REDIS_TIMEOUT,
+        socket_timeout=settings.REDIS_TIMEOUT,
     )
     return redis_asyncio.Redis.from_pool(pool)
 
@@ -114,13 +112,30 @@ unawaited = Unawaited()
 """This process' only one."""
 
 
+class _RetryOnNewConnection(Retry):
+    """Retries after the pool's idle connections are closed: what befell one befell them all.
+
+    A server that restarted, or a line that went dead, would else cost a failure for each of them.
+    """
+
+    def call_with_retry(
+        self, do: Callable[[], Any], fail: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        """Run ``do``, and again after a failure."""
+
+        def close_all(*failure: Any) -> None:
+            fail(*failure)
+            redis_client().connection_pool.disconnect(inuse_connections=False)
+
+        return super().call_with_retry(do, close_all, *args, **kwargs)
+
+
 @lru_cache(maxsize=4)
 def _client(url: str) -> Redis:
-    # One quick retry covers a connection that Redis closed while it lay idle in the pool.
     return Redis.from_url(
         url,
-        socket_timeout=TIMEOUT_SECONDS,
-        socket_connect_timeout=TIMEOUT_SECONDS,
-        retry=Retry(ExponentialWithJitterBackoff(base=0.01, cap=0.05), retries=1),
+        socket_timeout=settings.REDIS_TIMEOUT,
+        socket_connect_timeout=settings.REDIS_TIMEOUT,
+        retry=_RetryOnNewConnection(ExponentialWithJitterBackoff(base=0.01, cap=0.05), retries=1),
         retry_on_error=[RedisConnectionError],
     )

@@ -9,7 +9,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "quantumedge.settings")
 os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
 
 from celery import Celery
-from celery.signals import setup_logging, worker_init, worker_ready
+from celery.signals import setup_logging, task_prerun, worker_init, worker_ready
+from django.db import close_old_connections
 
 from quantumedge.readiness import tell_ready
 
@@ -35,3 +36,9 @@ def _keep_logging(**_kwargs: Any) -> None:
 def _tell_ready(**_kwargs: Any) -> None:
     """The pool is forked and the broker is connected."""
     tell_ready()
+
+
+@task_prerun.connect
+def _forget_broken_connections(**_kwargs: Any) -> None:
+    """Celery keeps the database connection for many tasks, a broken one, too."""
+    close_old_connections()

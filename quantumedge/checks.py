@@ -47,6 +47,8 @@ RANGES = (
     Range("MAX_OUTBOX_BYTES", 65_536, 1_073_741_824, "bytes"),
     Range("DEFAULT_LOOKBACK", 2, 100_000, "returns"),
     Range("LEASE_SECONDS", 1, 3600, "seconds"),
+    Range("DATABASE_TIMEOUT", 0, 3600, "seconds"),
+    Range("REDIS_TIMEOUT", 0.1, 60, "seconds"),
     Range("FEED_STALE_SECONDS", 0.1, 86_400, "seconds"),
     Range("TOPIC_HISTORY", 0, 1_000_000, "frames"),
     Range("PORT", 0, 65_535, "as a TCP port; 0 takes a free one"),

@@ -28,6 +28,8 @@ DATA_DIR.mkdir(parents=True, exist_ok=True)
 EMBEDDED_REDIS_SOCKET = socket_path(DATA_DIR, "valkey.sock")
 EMBEDDED_REDIS = not env.str("REDIS_URL", default="")
 REDIS_URL = env.str("REDIS_URL", default="") or f"unix://{EMBEDDED_REDIS_SOCKET}"
+# Seconds to wait for an answer of Redis; a line that went dead without a word is then given up.
+REDIS_TIMEOUT = env.float("REDIS_TIMEOUT", default=2.0)
 # Prefix of every Redis key, so that several servers can share one Redis.
 REDIS_PREFIX = env.str("REDIS_PREFIX", default="qe")
 
@@ -234,13 +236,17 @@ DATABASES = {
     "default": env.db_url("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'quantumedge.sqlite3'}")
 }
 check_database(DATABASES["default"], "DATABASE_URL")
+# Seconds that one database statement may take; 0 for a long migration of a large PostgreSQL table.
+DATABASE_TIMEOUT = env.float("DATABASE_TIMEOUT", default=5.0)
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
-        "timeout": 5,
+        "timeout": DATABASE_TIMEOUT,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
 else:
+    DATABASES["default"]["ENGINE"] = "quantumedge.postgresql"
+    DATABASES["default"]["OPTIONS"] = {"patience": DATABASE_TIMEOUT}
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DATABASES["default"]["CONN_MAX_AGE"] = None
 
@@ -259,7 +265,13 @@ CHANNEL_LAYERS = {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
         # redis-py 8 times an idle socket out after 5 s, which would end every subscription.
         "CONFIG": {
-            "hosts": [{"address": REDIS_URL, "socket_timeout": None}],
+            "hosts": [
+                {
+                    "address": REDIS_URL,
+                    "socket_timeout": None,
+                    "socket_connect_timeout": REDIS_TIMEOUT,
+                }
+            ],
             "prefix": CHANNEL_LAYER_PREFIX,
         },
     }
@@ -349,7 +361,14 @@ CELERY_BROKER_TRANSPORT_OPTIONS = (
     {}
     if BROKER_URL.startswith("amqp")
     # A dead worker's token comes back soon; claiming is idempotent, so an early return is harmless.
-    else {"visibility_timeout": 600, "global_keyprefix": f"{REDIS_PREFIX}:celery:"}
+    else {
+        "visibility_timeout": 600,
+        "global_keyprefix": f"{REDIS_PREFIX}:celery:",
+        # Less patient than for data: a token that is lost is soon sent again.
+        "health_check_interval": REDIS_TIMEOUT / 2,
+        "socket_timeout": REDIS_TIMEOUT / 2,
+        "socket_connect_timeout": REDIS_TIMEOUT / 2,
+    }
 )
 
 LOGGING = logging_settings(LOG_FORMAT, LOG_LEVEL)

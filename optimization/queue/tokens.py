@@ -41,6 +41,13 @@ def _template(lane: Lane) -> Any:
     )
 
 
+@cache
+def _broker_errors() -> tuple[type[Exception], ...]:
+    """What a broker of this kind raises when it is away, or its line is dead."""
+    broker: Any = current_app.connection_for_write()
+    return (OperationalError, *broker.connection_errors, *broker.channel_errors)
+
+
 def send_token(lane: Lane) -> None:
     """Put a process of a lane on duty.
 
@@ -59,5 +66,5 @@ def send_token(lane: Lane) -> None:
                 headers={**message.headers, "id": token, "root_id": token},
                 **{**message.properties, "correlation_id": token},
             )
-    except OperationalError as error:
+    except _broker_errors() as error:
         logger.warning("no token sent to the %s lane: %s", lane, error)

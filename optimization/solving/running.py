@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from django.conf import settings
 from django.utils import timezone
+from redis.exceptions import RedisError
 from structlog.contextvars import bound_contextvars
 
 from marketdata.redis_client import redis_client
@@ -125,12 +126,15 @@ def _trace_frontier(
 
 
 def _remember(request: OptimizationRequest, result: dict[str, Any]) -> None:
-    """What later requests may use: the result, and how long it took."""
+    """Keep what later requests profit from; the request has ended, so it matters to no one else."""
     workload = Workload(Method(request.method), len(request.symbols))
-    with redis_client().pipeline(transaction=False) as pipe:
-        result_cache.store(request, request.data_version, result, pipe)
-        record_duration(workload, request.optimization_time or 0.0, pipe)
-        pipe.execute()
+    try:
+        with redis_client().pipeline(transaction=False) as pipe:
+            result_cache.store(request, request.data_version, result, pipe)
+            record_duration(workload, request.optimization_time or 0.0, pipe)
+            pipe.execute()
+    except RedisError as error:
+        logger.warning("%s: result not kept for others: %s", request.request_id, error)
 
 
 def _exhausted(request: OptimizationRequest) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from channels.layers import get_channel_layer
+from django.conf import settings
 from pydantic_core import from_json
 from redis.exceptions import RedisError
 
@@ -28,6 +29,9 @@ logger = logging.getLogger(__name__)
 
 CATCH_UP_SECONDS = 1.0
 """How often the hub looks for numbers that no message announced."""
+
+DEAF_AFTER = 3
+"""Calls of its own, one each time it catches up, that the hub may miss before it listens anew."""
 
 
 @dataclass(slots=True)
@@ -83,6 +87,7 @@ class Hub:
         self._feeds: dict[str, _Feed] = {}
         self._prices = PriceRelay(self._layer)
         self._channel = ""
+        self._unheard, self._deaf = 0, False
         self._tasks: list[asyncio.Task[None]] = []
         self._lock = asyncio.Lock()
 
@@ -203,6 +208,32 @@ class Hub:
             self._channel = await self._layer.new_channel()
             self._tasks.append(asyncio.create_task(self._receive(), name="hub-receive"))
 
+    async def _check_hearing(self) -> None:
+        """Call this process through Redis; a line that went dead says nothing, not even that."""
+        if self._unheard >= DEAF_AFTER:
+            logger.warning("nothing is heard from Redis any more; listening anew")
+            self._deaf = True
+        if self._deaf:
+            async with self._lock, asyncio.timeout(settings.REDIS_TIMEOUT):
+                await self._listen_anew()
+            await self._prices.forget()
+        self._unheard += 1
+        await self._redis.publish(self._channel, self._layer.serialize({"type": "call"}))
+
+    async def _listen_anew(self) -> None:
+        """Replace the subscription; what is missed meanwhile is caught up with."""
+        catch_up, *receiving = self._tasks
+        for task in receiving:
+            task.cancel()
+        await asyncio.gather(*receiving, return_exceptions=True)
+        self._tasks, self._channel = [catch_up], ""
+        await self._layer.flush()
+        await self._start()
+        for owner, feed in self._feeds.items():
+            if feed.joined:
+                await self._layer.group_add(owner_group(owner), self._channel)
+        self._deaf, self._unheard = False, 0
+
     async def _join_group(self, owner: str, feed: _Feed) -> None:
         await self._layer.group_add(owner_group(owner), self._channel)
         feed.place = await history.beginning(self._redis, owner)
@@ -221,6 +252,9 @@ class Hub:
     async def _dispatch(self, message: dict[str, Any]) -> None:
         if message["type"] == "prices":
             await self._prices.take(from_json(message["prices"]), int(message["ticks"]))
+            return
+        self._unheard = 0
+        if message["type"] == "call":
             return
         owner = message["owner"]
         feed = self._feeds.get(owner)
@@ -243,10 +277,11 @@ class Hub:
             try:
                 async with self._lock:
                     await self._start()
+                await self._check_hearing()
                 for owner in list(self._feeds):
                     await self._catch_up_with(owner)
                 await self._prices.look(self._channel)
-            except RedisError as error:
+            except (RedisError, OSError) as error:
                 logger.warning("catch-up waits for Redis: %s", error)
 
     async def _catch_up_with(self, owner: str) -> None:

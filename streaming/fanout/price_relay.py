@@ -97,6 +97,11 @@ class PriceRelay:
             await self._make_up()
         self._behind = self._ticks if behind else None
 
+    async def forget(self) -> None:
+        """The group is heard no more, because its subscription has ended; ``look`` joins it."""
+        async with self._lock:
+            self._joined = False
+
     async def _settle(self, channel: str) -> None:
         """Hear the group while there is a reader; what Redis hinders now ``look`` does later."""
         async with self._lock:

@@ -6,12 +6,26 @@ import struct
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 Address = tuple[str, int] | str
 """A TCP address, or the path of a unix socket."""
 
 CHUNK = 65_536
+
+
+@dataclass
+class _Flow:
+    """One connection through the proxy.
+
+    Attributes:
+        writers: To whoever connected, and to whom it connected.
+        muted: Whether all that comes is swallowed, an end included.
+    """
+
+    writers: list[asyncio.StreamWriter]
+    muted: bool = False
 
 
 class Proxy:
@@ -24,7 +38,7 @@ class Proxy:
         self.upstream = upstream
         self.delay = 0.0
         self._loop = asyncio.new_event_loop()
-        self._flows: dict[asyncio.Task[None], tuple[asyncio.StreamWriter, ...]] = {}
+        self._flows: dict[asyncio.Task[None], _Flow] = {}
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
         self._thread.start()
         self.port: int = self._do(self._start())
@@ -38,18 +52,12 @@ class Proxy:
         finally:
             self.delay = 0.0
 
-    @contextmanager
-    def stalling(self) -> Iterator[None]:
-        """Half-open: connections stay, and nothing passes any more; new ones are as mute.
+    def mute(self) -> None:
+        """Half-open: every connection of this moment stays and never says anything again.
 
-        What was swallowed is lost, so that afterwards every connection of that time is reset.
+        Nothing announces it, not even later; new connections pass as ever.
         """
-        self._call(self._moving.clear)
-        try:
-            yield
-        finally:
-            self.reset()
-            self._call(self._moving.set)
+        self._do(self._mute())
 
     def reset(self) -> None:
         """End every connection by a reset, in the middle of whatever passes."""
@@ -69,8 +77,6 @@ class Proxy:
         self._loop.call_soon_threadsafe(function)
 
     async def _start(self) -> int:
-        self._moving = asyncio.Event()
-        self._moving.set()
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         port: int = self._server.sockets[0].getsockname()[1]
         return port
@@ -79,27 +85,36 @@ class Proxy:
         self._server.close()
         await self._reset()
 
+    async def _mute(self) -> None:
+        for flow in self._flows.values():
+            flow.muted = True
+
     async def _reset(self) -> None:
         tasks = dict(self._flows)
-        for task, writers in tasks.items():
-            for writer in writers:
+        for task, flow in tasks.items():
+            for writer in flow.writers:
                 _abort(writer)
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._flows[task] = (writer,)
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        flow = _Flow([writer])
+        task = self._loop.create_task(self._forward(flow, reader, writer))
+        self._flows[task] = flow
+        task.add_done_callback(self._flows.pop)
+
+    async def _forward(
+        self, flow: _Flow, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         try:
             if isinstance(self.upstream, str):
                 there, back = await asyncio.open_unix_connection(self.upstream)
             else:
                 there, back = await asyncio.open_connection(*self.upstream)
-            self._flows[task] = (writer, back)
+            flow.writers.append(back)
             pumps = [
-                asyncio.create_task(self._pump(reader, back)),
-                asyncio.create_task(self._pump(there, writer)),
+                asyncio.create_task(self._pump(flow, reader, back)),
+                asyncio.create_task(self._pump(flow, there, writer)),
             ]
             try:
                 await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
@@ -113,9 +128,10 @@ class Proxy:
             _abort(writer)
         finally:
             writer.close()
-            del self._flows[task]
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(
+        self, flow: _Flow, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         """Forward one direction; pieces overlap their delays, as on a long line."""
         due: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(1000)
         taking = asyncio.create_task(self._take(reader, due))
@@ -123,7 +139,8 @@ class Proxy:
             while True:
                 at, piece = await due.get()
                 await asyncio.sleep(max(0.0, at - self._loop.time()))
-                await self._moving.wait()
+                if flow.muted:
+                    continue
                 if not piece:
                     return
                 writer.write(piece)

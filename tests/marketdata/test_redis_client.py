@@ -16,6 +16,7 @@ from marketdata.redis_client import (
     redis_key,
     unawaited,
 )
+from tests.faults.proxy import proxying
 
 
 def test_one_client_serves_the_whole_process(redis_server: Redis) -> None:
@@ -103,3 +104,18 @@ async def test_a_crowd_on_the_event_loop_shares_a_few_connections(redis_server: 
     await client.aclose()
     assert redis_server.get("asked") == b"500"
     assert 1 <= connected <= ASYNC_CONNECTIONS
+
+
+def test_lines_that_have_gone_dead_cost_no_caller_an_error(
+    redis_url: str, settings: Settings
+) -> None:
+    settings.REDIS_TIMEOUT = 0.2
+    with proxying(redis_url.removeprefix("unix://")) as proxy:
+        settings.REDIS_URL = f"redis://127.0.0.1:{proxy.port}"
+        pool = redis_client().connection_pool
+        for connection in [pool.get_connection() for _ in range(5)]:
+            pool.release(connection)
+        proxy.mute()
+        assert redis_client().ping() is True
+        assert redis_client().ping() is True
+        redis_client().close()

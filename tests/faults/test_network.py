@@ -1,0 +1,87 @@
+"""Every line between two parts is slowed, cut or left dead; whatever was accepted ends once."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.e2e.harness import wait_until
+from tests.faults.cluster import Cluster, cluster
+from tests.faults.conftest import Recovering
+from tests.faults.trial import Trial, trial
+
+pytestmark = [pytest.mark.e2e, pytest.mark.faults]
+
+PAIRS = ("client-web", "web-redis", "worker-redis", "web-postgresql", "worker-postgresql")
+OVERTAKEN = {"worker-redis": 2, "worker-postgresql": 2}
+"""Requests that a pair's fault may hold up after their claim: one for each pool process."""
+
+
+@pytest.fixture(scope="module")
+def made() -> Iterator[Cluster]:
+    """A server with a proxy in each line."""
+    with ExitStack() as stack:
+        ports = []
+        for _ in range(2):
+            probe = stack.enter_context(socket.socket())
+            probe.bind(("127.0.0.1", 0))
+            ports.append(probe.getsockname()[1])
+        stack.pop_all().close()
+        made = stack.enter_context(cluster(*ports))
+        yield made
+
+
+@pytest.fixture
+async def work(made: Cluster) -> AsyncIterator[Trial]:
+    """Clients of the server; afterwards each lane must still serve."""
+    async with trial(lambda: made.url, made.rows) as work:
+        yield work
+        for method in ("mean_variance", "particle_swarm"):
+            end = await work.clients[0].optimise(method=method)
+            assert end.kind == "optimization_result"
+    await asyncio.to_thread(wait_until, made.is_ready)
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+async def test_a_slow_line(pair: str, made: Cluster, work: Trial, recovering: Recovering) -> None:
+    with made.links[pair].delaying(0.1):
+        await work.ask_long(0.5)
+        await work.burst(2)
+        await work.judged()
+    with recovering(f"delay of 100 ms each way, {pair}"):
+        await work.served()
+    await work.judged()
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+async def test_a_line_that_is_reset_again_and_again(
+    pair: str, made: Cluster, work: Trial, recovering: Recovering
+) -> None:
+    await work.ask_long(1.0)
+    await work.burst(10)
+    for _ in range(3):
+        await asyncio.to_thread(made.links[pair].reset)
+        with recovering(f"reset, {pair}"):
+            await work.served()
+    await work.judged(overtaken=3 * OVERTAKEN.get(pair, 0))
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+async def test_a_line_that_is_half_open(
+    pair: str, made: Cluster, work: Trial, recovering: Recovering
+) -> None:
+    """Every connection of this moment stays open and says nothing any more."""
+    await work.ask_long(1.0)
+    await work.burst(10)
+    made.links[pair].mute()
+    with recovering(f"half-open, {pair}"):
+        await work.served()
+    # Progress is kept nowhere: it is only heard over a living line from worker to client.
+    client = work.clients[0]
+    key = await work.ask_long(60.0)
+    await client.send(
+        {"type": "optimization_cancel", "data": {"request_id": await client.request_id(key)}}
+    )
+    await work.judged(overtaken=OVERTAKEN.get(pair, 0))
