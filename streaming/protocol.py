@@ -139,6 +139,8 @@ class OptimizationParameters(_Data):
     """Yearly, as a fraction; 0 unless set."""
     covariance: Literal["sample", "ledoit_wolf"] | None = None
     """Estimator of the covariance matrix."""
+    solver: Literal["auto", "general"] | None = None
+    """Of mean_variance: ``general`` lets CVXPY solve what a fast path would, as a cross-check."""
     seed: int | None = Field(None, ge=0, lt=2**63)
     """Seed of the method's random generator; 0 unless set."""
     risk_aversion: float | None = Field(None, gt=0)

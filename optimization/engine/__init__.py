@@ -14,7 +14,7 @@ from optimization.engine.problem import (
     Solution,
 )
 from optimization.engine.registry import available_methods, solve
-from optimization.engine.session import Session
+from optimization.engine.session import Session, WarmStarts
 
 __all__ = [
     "AssetBounds",
@@ -29,6 +29,7 @@ __all__ = [
     "Progress",
     "Session",
     "Solution",
+    "WarmStarts",
     "available_methods",
     "efficient_frontier",
     "solve",

@@ -1,6 +1,7 @@
-"""A portfolio problem that is solved again whenever a new row of returns comes in."""
+"""Portfolio problems that are solved again and again as returns come in."""
 
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from importlib import import_module
 from typing import Any
@@ -10,7 +11,8 @@ import numpy as np
 from optimization.engine.errors import InvalidProblemError
 from optimization.engine.feasible import check_bounds
 from optimization.engine.moments import RollingMoments
-from optimization.engine.problem import FloatArray, Problem, Solution
+from optimization.engine.problem import FloatArray, Method, Problem, Solution
+from optimization.engine.support import check_supported
 
 REFRESH = 512
 """Rows after which the moments are computed afresh, so that rounding cannot add up."""
@@ -116,3 +118,49 @@ class Session:
         return self._instances.instance_with(
             problem, self._moments.covariance(), self._moments.mean
         )
+
+
+class WarmStarts:
+    """What the last solution of each of many problems left behind, for the next of the same.
+
+    Unlike a session it keeps no window: whoever asks brings the whole problem each time, and the
+    answer starts from the assets, periods and tilt that held the last one.
+
+    Args:
+        most: Problems to remember; the one that was not asked for longest is forgotten.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._left: OrderedDict[Hashable, Any] = OrderedDict()
+
+    def __len__(self) -> int:
+        """Problems remembered."""
+        return len(self._left)
+
+    def solve(
+        self, key: Hashable, problem: Problem, parameters: Mapping[str, Any] | None = None
+    ) -> Solution:
+        """Solve a problem exactly, from where the last of this key ended.
+
+        Args:
+            key: Whatever tells problems apart that differ in more than their returns.
+            problem: What to solve; method mean_variance.
+            parameters: As for :func:`optimization.engine.solve`: ``covariance``.
+
+        Raises:
+            EngineError: See ``optimization.engine.errors``.
+        """
+        check_supported(Method.MEAN_VARIANCE, problem)
+        check_bounds(problem)
+        solver = import_module("optimization.engine.convex.solver")
+        instances = import_module("optimization.engine.convex.instance")
+        instance = instances.instance_of(problem, (parameters or {}).get("covariance"))
+        warm = self._left.pop(key, solver.COLD)
+        if not warm.fits(instance):
+            warm = solver.COLD
+        solution: Solution
+        solution, self._left[key] = solver.solve_and_report(instance, warm)
+        while len(self._left) > self._most:
+            self._left.popitem(last=False)
+        return solution

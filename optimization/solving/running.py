@@ -1,5 +1,6 @@
 """What a worker does with a claimed request: load its window, solve, record, give it up."""
 
+import json
 import logging
 from typing import Any
 
@@ -10,7 +11,15 @@ from redis.exceptions import RedisError
 from structlog.contextvars import bound_contextvars
 
 from marketdata.redis_client import redis_client
-from optimization.engine import FrontierPoint, Method, Progress, efficient_frontier, solve
+from optimization.engine import (
+    FrontierPoint,
+    Method,
+    Problem,
+    Progress,
+    WarmStarts,
+    efficient_frontier,
+    solve,
+)
 from optimization.engine.errors import EngineError, SolveCancelledError
 from optimization.errors import RequestError
 from optimization.models import Kind, OptimizationRequest
@@ -29,6 +38,11 @@ from optimization.solving.results import frontier_document, result_document
 from optimization.tracing import span
 
 logger = logging.getLogger(__name__)
+
+WARM_PROBLEMS = 1000
+"""Watched portfolios whose last solution a worker remembers: a few kilobytes each."""
+
+_warm_starts = WarmStarts(WARM_PROBLEMS)
 
 MAX_ATTEMPTS = 3
 """Workers that may die on a request before it is given up."""
@@ -96,6 +110,10 @@ def _solve(request: OptimizationRequest, lease: Lease) -> dict[str, Any]:
             raise SolveCancelledError(f"the lease is {lease.state}")
         request_progressed.send(sender=OptimizationRequest, request=request, progress=progress)
 
+    if _is_watched(request, market.problem):
+        key = json.dumps([request.portfolio_id, *_determinants(request)], sort_keys=True)
+        solution = _warm_starts.solve(key, market.problem, request.parameters)
+        return result_document(request, market, solution)
     solution = solve(
         market.problem,
         method=Method(request.method),
@@ -104,6 +122,21 @@ def _solve(request: OptimizationRequest, lease: Lease) -> dict[str, Any]:
         on_progress=report,
     )
     return result_document(request, market, solution)
+
+
+def _is_watched(request: OptimizationRequest, problem: Problem) -> bool:
+    """Whether the same problem comes again and again, and the exact path can start warm."""
+    return (
+        bool(request.portfolio_id)
+        and request.method == Method.MEAN_VARIANCE
+        and "solver" not in request.parameters
+        and problem.constraints.max_assets is None
+        and problem.constraints.min_position is None
+    )
+
+
+def _determinants(request: OptimizationRequest) -> list[Any]:
+    return [request.symbols, request.objective, request.constraints, request.parameters]
 
 
 def _trace_frontier(

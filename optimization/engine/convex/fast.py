@@ -33,6 +33,16 @@ class Warm:
     tangency: Tangency | None = None
     tail: TailSets | None = None
 
+    def fits(self, instance: Instance) -> bool:
+        """Whether it was left by a problem of as many periods and assets."""
+        periods, n = instance.excess.shape
+        lengths = {
+            *(len(found.weights) for found in (self.tangency,) if found),
+            *(len(found.assets) for found in (self.tail,) if found),
+            *(len(found) for found in (self.working,) if found is not None),
+        }
+        return lengths <= {n} and (self.tail is None or len(self.tail.periods) == periods)
+
     def moved(self) -> "Warm":
         """The same after the window has moved by one row."""
         if self.tail is None:
@@ -100,12 +110,12 @@ def _variance(instance: Instance, warm: Warm) -> FastOutcome:
 
 def _sharpe(instance: Instance, warm: Warm) -> FastOutcome:
     best = maximise_ratio(instance.covariance, instance.gain, instance.region, warm.tangency)
-    return FastOutcome(best.weights, Evidence(), "daqp", Warm(tangency=best), best.polish)
+    return FastOutcome(best.weights, Evidence(), "daqp", Warm(tangency=best.for_later), best.polish)
 
 
 def _sortino(instance: Instance, warm: Warm) -> FastOutcome:
     best = maximise_sortino(instance.excess, instance.mean, instance.region, warm.tangency)
-    return FastOutcome(best.weights, Evidence(), "daqp", Warm(tangency=best), best.polish)
+    return FastOutcome(best.weights, Evidence(), "daqp", Warm(tangency=best.for_later), best.polish)
 
 
 def _utility(instance: Instance, warm: Warm) -> FastOutcome:

@@ -111,7 +111,15 @@ class QuadraticProgramme:
         region = self.region
         if region.n_assets <= WHOLE or not region.is_long:
             return self._solve_over(np.arange(region.n_assets), linear)
-        working = self._first(linear) if self.working is None else self.working.copy()
+        if self.working is not None:
+            try:
+                return self._generate(self.working.copy(), linear)
+            except SolverFailureError:
+                pass  # no portfolio among the assets of the last one; choose others
+        return self._generate(self._first(linear), linear)
+
+    def _generate(self, working: Mask, linear: FloatArray) -> Face:
+        region = self.region
         for _ in range(ROUNDS):
             assets = np.flatnonzero(working)
             face = self._solve_over(assets, linear)

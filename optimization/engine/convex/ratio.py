@@ -55,6 +55,11 @@ class Tangency:
     working: Mask | None
     polish: Callable[[], FloatArray | None] | None = None
 
+    @property
+    def for_later(self) -> "Tangency":
+        """The same without what holds on to the returns."""
+        return Tangency(self.weights, self.tilt, self.working)
+
 
 def maximise_ratio(
     quadratic: Covariance, mean: FloatArray, region: Region, start: Tangency | None = None
@@ -96,7 +101,15 @@ class _Homogenised:
         if region.n_assets <= WHOLE:
             found = self._solve_over(np.arange(region.n_assets))
             return Tangency(found.weights, found.tilt, None, partial(self._polished, found))
-        working = self._start(working)
+        if working is not None:
+            try:
+                return self._generate(self._with_gain(working))
+            except SolverFailureError:
+                pass  # no portfolio among the assets of the last one; choose others
+        return self._generate(self._with_gain(self._first()))
+
+    def _generate(self, working: Mask) -> Tangency:
+        region = self.region
         for _ in range(ROUNDS):
             assets = np.flatnonzero(working)
             found = self._solve_over(assets)
@@ -108,16 +121,18 @@ class _Homogenised:
                 return Tangency(found.weights, found.tilt, working, polish)
         raise SolverFailureError(ENDLESS_COLUMNS)
 
-    def _start(self, working: Mask | None) -> Mask:
+    def _first(self) -> Mask:
+        # The gradient of the logarithm of the ratio at a portfolio of everything.
         region, mean = self.region, self.mean
-        if working is None:
-            # The gradient of the logarithm of the ratio at a portfolio of everything.
-            risk = self.quadratic.times(np.full(region.n_assets, 1.0 / region.n_assets))
-            gain = float(mean.mean())
-            slope = risk / max(float(risk.mean()), TINY) - mean / gain if gain > 0 else -mean
-            working = promising(slope, region)
-        # Some portfolio of the working set has a positive excess return.
-        return working | (minimise_linear(-mean, region).weights > region.lower)
+        risk = self.quadratic.times(np.full(region.n_assets, 1.0 / region.n_assets))
+        gain = float(mean.mean())
+        slope = risk / max(float(risk.mean()), TINY) - mean / gain if gain > 0 else -mean
+        return promising(slope, region)
+
+    def _with_gain(self, working: Mask) -> Mask:
+        """With the assets of a portfolio that has a positive excess return."""
+        richest = minimise_linear(-self.mean, self.region).weights
+        return np.asarray(working | (richest > self.region.lower))
 
     def _solve_over(self, assets: IntArray) -> "_Vertex":
         """The optimum over some assets."""

@@ -1,7 +1,10 @@
 """From a problem to a certified solution."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from functools import partial
 from importlib import import_module
 
@@ -27,6 +30,7 @@ from optimization.engine.convex.rules import is_rule, solve_rule
 from optimization.engine.description import describe_portfolio
 from optimization.engine.errors import (
     InfeasibleProblemError,
+    InvalidProblemError,
     NoExcessReturnError,
     SolverFailureError,
     UnboundedProblemError,
@@ -36,6 +40,14 @@ from optimization.engine.feasible import check_bounds
 from optimization.engine.moments import SAMPLE
 from optimization.engine.problem import Description, FloatArray, Objective, Problem, Solution
 from optimization.engine.registry import SolveContext
+
+
+class Solver(StrEnum):
+    """Which path solves: the fast one where there is one, or always the general one."""
+
+    AUTO = "auto"
+    GENERAL = "general"
+
 
 CERTIFIED = 1e-8
 """Relative gap up to which an answer is taken without a second opinion."""
@@ -79,8 +91,28 @@ def solve_convex(problem: Problem, context: SolveContext) -> Solution:
         )
     check_bounds(problem)
     instance = instance_of(problem, context.parameters.get("covariance"))
+    solver = context.parameters.get("solver", Solver.AUTO)
+    if solver not in tuple(Solver):
+        raise InvalidProblemError(
+            f"solver is {solver!r}; it is one of: {', '.join(Solver)}", ["parameters.solver"]
+        )
+    if solver == Solver.GENERAL:
+        return _general_solution(instance, started)
     solution, _ = solve_and_report(instance, COLD, context, started)
     return solution
+
+
+def _general_solution(instance: Instance, started: float) -> Solution:
+    """The general path's answer, for who wants a second opinion on a fast path's."""
+    if is_rule(instance.objective) or is_combinatorial(instance):
+        raise UnsupportedProblemError(
+            "solver general solves one convex programme, which a rule, max_assets and min_position"
+            " are not; leave parameters.solver out",
+            ["parameters.solver", "objective", "constraints"],
+        )
+    with explained_conflicts(instance):
+        check_solvable(instance)
+        return solution_of(instance, solve_generally(instance), started)
 
 
 def solve_and_report(
@@ -106,16 +138,23 @@ def solve_and_report(
     if is_combinatorial(instance):
         search = import_module("optimization.engine.convex.search")
         return search.search_solution(instance, context or SolveContext(), started), COLD
-    try:
+    with explained_conflicts(instance):
         check_solvable(instance)
         answer, warm = solve_instance(instance, warm)
+    return solution_of(instance, answer, started), warm
+
+
+@contextmanager
+def explained_conflicts(instance: Instance) -> Iterator[None]:
+    """Let an infeasible problem say which of its constraints conflict, and what would mend it."""
+    try:
+        yield
     except NoExcessReturnError:
         raise
     except SolverFailureError as error:
         raise SolverFailureError(FAILURE, ["constraints", "objective"]) from error
     except InfeasibleProblemError as error:
         raise conflict_error(instance) from error
-    return solution_of(instance, answer, started), warm
 
 
 def solve_instance(instance: Instance, warm: Warm = COLD) -> tuple["Answer", Warm]:
@@ -141,11 +180,20 @@ def solve_instance(instance: Instance, warm: Warm = COLD) -> tuple["Answer", War
         else:
             if fast.is_certified:
                 return fast, outcome.warm
-    return _solve_generally(instance, fast, tried), COLD
+    return solve_generally(instance, fast, tried), COLD
 
 
-def _solve_generally(instance: Instance, fast: "Answer | None", tried: str) -> "Answer":
-    """The best of a fast path's answer, if there is one, and those of the general path."""
+def solve_generally(instance: Instance, fast: "Answer | None" = None, tried: str = "") -> "Answer":
+    """Solve by the general path.
+
+    Args:
+        instance: What to solve.
+        fast: A fast path's answer whose certificate did not do, if there is one.
+        tried: What the solver's name ends with.
+
+    Raises:
+        EngineError: See ``optimization.engine.errors``.
+    """
     minimise_linear(np.zeros(instance.region.n_assets), instance.region)  # or it is infeasible
     only = instance.region.only_portfolio
     if only is not None:

@@ -313,6 +313,8 @@ export interface OptimizationParameters {
   risk_free_rate?: number | null;
   /** Estimator of the covariance matrix. */
   covariance?: "sample" | "ledoit_wolf" | null;
+  /** Of mean_variance: `general` lets CVXPY solve what a fast path would, as a cross-check. */
+  solver?: "auto" | "general" | null;
   /** Seed of the method's random generator; 0 unless set. */
   seed?: number | null;
   /** λ of maximize_utility: μ'w − λ/2 · w'Σw, on yearly moments. */

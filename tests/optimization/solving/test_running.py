@@ -66,6 +66,17 @@ def test_a_result_says_all_that_it_stands_on(asked: Submit, market: DataVersion)
     assert metadata["data_sources"] == {"AAPL": "real", "KO": "real", "MSFT": "real"}
 
 
+def test_a_watched_portfolio_gets_the_weights_of_any_other_request(asked: Submit) -> None:
+    requests = [submitted(asked(portfolio_id=portfolio)) for portfolio in ("", "P1", "P1")]
+    for _ in requests:
+        run_next(Lane.CONVEX)
+    results: list[Any] = [row(request).result for request in requests]
+    plain, *watched = results
+    for result in watched:
+        assert result["weights"] == pytest.approx(plain["weights"], abs=1e-9)
+        assert result["metadata"]["optimality_gap"] <= 1e-8
+
+
 def test_a_worker_that_dies_is_succeeded_by_the_next_one(
     asked: Submit, ends: Ends, redis_server: Redis
 ) -> None:

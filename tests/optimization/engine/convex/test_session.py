@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from optimization.engine import Objective, Problem, Session, solve
+from optimization.engine import Constraints, Objective, Problem, Session, WarmStarts, solve
 from optimization.engine.errors import InvalidProblemError
 from optimization.engine.session import REFRESH
 
@@ -94,6 +94,53 @@ def test_a_solution_describes_its_own_window_however_late(sp500: Any, make_probl
         session.update(sp500.iloc[30 + step, :3].to_numpy())
     expected: Any = solve(window(sp500, 0, 30, template)).metrics
     assert late.metrics == {name: pytest.approx(value) for name, value in expected.items()}
+
+
+@pytest.mark.parametrize("objective", WARM)
+def test_a_warm_start_gives_the_answer_of_a_cold_one(
+    sp500: Any, make_problem: Any, objective: Any
+) -> None:
+    bounds = {} if objective == Objective.RISK_PARITY else {"max_weight": 0.4}
+    template = make_problem(20, 504, objective, **bounds)
+    starts = WarmStarts(2)
+    for step in (0, 1, 2, 30):
+        moved = window(sp500, 1000 + step, 504, template)
+        warm: Any = starts.solve("portfolio", moved)
+        assert warm.weights == pytest.approx(solve(moved).weights, abs=1e-9)
+        assert warm.optimality_gap <= 1e-8
+        assert warm.max_violation <= 1e-9
+
+
+@pytest.mark.parametrize("objective", WARM[:5])
+def test_a_warm_start_of_another_size_is_left_alone(make_problem: Any, objective: Any) -> None:
+    starts = WarmStarts(2)
+    for n, periods in ((20, 504), (20, 500), (12, 500)):
+        problem = make_problem(n, periods, objective, max_weight=0.4)
+        warm = starts.solve("portfolio", problem).weights
+        assert warm == pytest.approx(solve(problem).weights, abs=1e-9)
+
+
+def test_only_so_many_warm_starts_are_kept(make_problem: Any) -> None:
+    starts = WarmStarts(2)
+    for key in "abcab":
+        starts.solve(key, make_problem(3, 100))
+    assert len(starts) == 2
+
+
+@pytest.mark.parametrize("objective", [Objective.MINIMIZE_VARIANCE, Objective.MAXIMIZE_SHARPE])
+def test_a_working_set_without_a_portfolio_is_chosen_again(objective: Any) -> None:
+    returns = np.random.default_rng(5).normal(0.001, 0.01, (300, 80))
+    starts = WarmStarts(1)
+    for most in (0.5, 0.02):  # what held the first cannot fill the second
+        problem = Problem(
+            returns=returns,
+            symbols=tuple(f"S{asset}" for asset in range(80)),
+            objective=objective,
+            constraints=Constraints(max_weight=most),
+        )
+        warm = starts.solve("portfolio", problem)
+        assert warm.solver == "daqp"
+        assert warm.weights == pytest.approx(solve(problem).weights, abs=1e-9)
 
 
 def test_a_short_window_still_shrinks_the_covariance(make_problem: Any, sp500: Any) -> None:

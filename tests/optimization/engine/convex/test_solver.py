@@ -17,6 +17,7 @@ from optimization.engine.errors import (
     InvalidProblemError,
     NoExcessReturnError,
     UnboundedProblemError,
+    UnsupportedProblemError,
 )
 
 FIVE = (
@@ -188,6 +189,39 @@ def test_shrinkage_on_request_agrees_with_skfolio(make_problem: Any) -> None:
 def test_an_unknown_estimator_is_refused(make_problem: Any) -> None:
     with pytest.raises(InvalidProblemError, match="covariance is 'oracle'"):
         solve(make_problem(), parameters={"covariance": "oracle"})
+
+
+@pytest.mark.parametrize("objective", FIVE)
+def test_the_general_solver_confirms_the_fast_one_when_asked(
+    make_problem: Any, objective: Any
+) -> None:
+    problem = make_problem(20, 252, objective, max_weight=0.4)
+    fast: Any = solve(problem)
+    general: Any = solve(problem, parameters={"solver": "general"})
+    assert "cvxpy" not in fast.solver
+    assert general.solver.startswith("cvxpy/")
+    assert general.weights == pytest.approx(fast.weights, abs=1e-6)
+    assert general.max_violation <= 1e-9
+    automatic = solve(problem, parameters={"solver": "auto"})
+    assert automatic.weights == pytest.approx(fast.weights, abs=0)
+
+
+@pytest.mark.parametrize("asked", [{"max_assets": 3}, {"min_position": 0.1}])
+def test_the_general_solver_refuses_a_search(make_problem: Any, asked: Any) -> None:
+    with pytest.raises(UnsupportedProblemError) as caught:
+        solve(make_problem(5, 252, **asked), parameters={"solver": "general"})
+    assert "parameters.solver" in caught.value.fields
+
+
+def test_an_unknown_solver_is_refused(make_problem: Any) -> None:
+    with pytest.raises(InvalidProblemError, match="solver is 'oracle'"):
+        solve(make_problem(), parameters={"solver": "oracle"})
+
+
+def test_the_general_solver_names_conflicts_too(make_problem: Any) -> None:
+    with pytest.raises(InfeasibleProblemError) as caught:
+        solve(make_problem(5, 252, target_return=50.0), parameters={"solver": "general"})
+    assert "constraints.target_return" in caught.value.fields
 
 
 def test_bounds_that_cannot_sum_to_one_are_named(make_problem: Any) -> None:
