@@ -6,6 +6,7 @@ exact minimum over the polyhedron is a certified bound. Limits on a deviation en
 a multiplier, which may make the bound weaker but never wrong.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import import_module
@@ -20,6 +21,7 @@ from optimization.engine.problem import FloatArray, Objective
 
 RATIO_ROUNDS = 50
 ROUNDING = 1e-14
+CANCELLED = 1e-10
 SMALL = 1e-3
 """A risk below this share of a typical asset's counts as this share: a gap relative to nothing
 would say nothing."""
@@ -224,7 +226,10 @@ def ratio_parts(instance: Instance, weights: FloatArray) -> tuple[float, float, 
     numerator = float(instance.gain @ weights) - instance.gain_costs * instance.region.cost(weights)
     if instance.objective != Objective.MAXIMIZE_SORTINO:
         direction = instance.covariance.times(weights)
-        deviation = float(np.sqrt(instance.covariance.variance(weights)))
+        squared = float(direction @ weights)
+        if squared <= CANCELLED * instance.variance_scale:
+            squared = instance.covariance.variance(weights)  # by a sum of squares where it can
+        deviation = math.sqrt(squared)
         return numerator, deviation, direction / (deviation or 1.0), 0.0
     shortfall = np.maximum(-instance.net(weights), 0.0)
     norm = float(np.linalg.norm(shortfall))

@@ -15,7 +15,7 @@ import numpy as np
 
 from optimization.engine.convex.certificate import Evidence, certify
 from optimization.engine.convex.explain import YEAR, binding_constraints
-from optimization.engine.convex.highs import IntArray, Rows, new_highs
+from optimization.engine.convex.highs import IntArray, LinearProgramme, Rows, new_highs
 from optimization.engine.convex.instance import Instance
 from optimization.engine.convex.linear import Layout, polyhedron
 from optimization.engine.convex.quadratic import QuadraticProgramme
@@ -241,14 +241,12 @@ class _Elastic:
 
     def _load(self, rows: Rows, n: int) -> Any:
         count = self.first + len(self.limits)
-        lp = highspy.HighsLp()
-        lp.num_col_ = count
-        lp.col_cost_ = np.zeros(count)
-        lp.col_lower_ = np.concatenate([np.full(n, -np.inf), np.zeros(count - n)])
-        lp.col_upper_ = np.full(count, np.inf)
-        rows.fill(lp)
+        lower = np.concatenate([np.full(n, -np.inf), np.zeros(count - n)])
+        upper = np.full(count, np.inf)
+        low, high = rows.limits
+        programme = LinearProgramme(np.zeros(count), lower, upper, low, high, rows.matrix())
         highs = new_highs()
-        highs.passModel(lp)
+        programme.pass_to(highs)
         return highs
 
     def _solve(self, giving: Sequence[int]) -> tuple[FloatArray, FloatArray] | None:

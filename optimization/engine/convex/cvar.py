@@ -7,13 +7,12 @@ the answer is the optimum over all of them.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import highspy
 import numpy as np
 
 from optimization.engine.convex.certificate import Evidence, tail_weights
-from optimization.engine.convex.highs import new_highs
+from optimization.engine.convex.highs import LinearProgramme, SparseMatrix, run_highs
 from optimization.engine.convex.instance import Instance
 from optimization.engine.convex.linear import minimise_linear
 from optimization.engine.convex.quadratic import IntArray, Mask, QuadraticProgramme
@@ -70,7 +69,7 @@ def minimise_cvar(instance: Instance, start: TailSets | None = None) -> TailOpti
     excess, region = instance.excess, instance.region
     sets = start or _first_sets(instance)
     periods, assets = sets.periods.copy(), sets.assets.copy()
-    matrix = np.vstack([np.ones((1, region.n_assets)), region.matrix])
+    matrix = region.limits.matrix
     for _ in range(ROUNDS):
         chosen, days = np.flatnonzero(assets), np.flatnonzero(periods)
         inner = _solve_over(instance, matrix, days, chosen)
@@ -127,10 +126,10 @@ def _solve_over(instance: Instance, matrix: FloatArray, days: IntArray, chosen: 
     """The dual programme: columns are periods, rows' multipliers and upper bounds."""
     region, unit = instance.region, instance.return_scale
     count = len(instance.excess)
-    block = instance.excess[np.ix_(days, chosen)] / unit
+    block = instance.excess[days[:, np.newaxis], chosen] / unit
     inside, base = matrix[:, chosen], region.lower
-    low = np.array([region.budget_low, *(row.low for row in region.rows)]) - matrix @ base
-    high = np.array([region.budget_high, *(row.high for row in region.rows)]) - matrix @ base
+    held = matrix @ base
+    low, high = region.limits.low - held, region.limits.high - held
     least, most = np.flatnonzero(np.isfinite(low)), np.flatnonzero(np.isfinite(high) & (low < high))
     equal = low[least] == high[least]
     k, m = len(chosen), len(days)
@@ -149,9 +148,7 @@ def _solve_over(instance: Instance, matrix: FloatArray, days: IntArray, chosen: 
     free = np.concatenate([np.zeros(m), np.where(equal, -np.inf, 0.0), np.zeros(len(most) + k)])
     cap = np.full(len(cost), np.inf)
     cap[:m] = min(1.0, 1.0 / (instance.tail * count))
-    highs = _pass(columns, cost, free, cap)
-    solution = highs.getSolution()
-    x, duals = np.array(solution.col_value), np.array(solution.row_dual)
+    x, duals = _solve(columns, cost, free, cap)
     weights = base.copy()
     weights[chosen] = np.clip(base[chosen] - duals[:k], base[chosen], region.upper[chosen])
     share = np.zeros(count)
@@ -162,25 +159,29 @@ def _solve_over(instance: Instance, matrix: FloatArray, days: IntArray, chosen: 
     return _Inner(weights, share, multipliers * unit)
 
 
-def _pass(columns: FloatArray, cost: FloatArray, lower: FloatArray, upper: FloatArray) -> Any:
-    """Minimise cost'x with columns'x ≤ 0 but for the last row, which is 1, and −x ≤ … per asset."""
+def _solve(
+    columns: FloatArray, cost: FloatArray, lower: FloatArray, upper: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Minimise cost'x with columns'x − s ≤ 0 per asset and the last row 1: x with s, row duals.
+
+    Raises:
+        SolverFailureError: HiGHS stopped without an answer.
+    """
     count, k = len(columns), columns.shape[1] - 1
-    lp = highspy.HighsLp()
-    lp.num_col_, lp.num_row_ = len(cost), k + 1
-    lp.col_cost_, lp.col_lower_, lp.col_upper_ = cost, lower, upper
-    lp.row_lower_ = np.append(np.full(k, -np.inf), 1.0)
-    lp.row_upper_ = np.append(np.zeros(k), 1.0)
-    lp.a_matrix_.format_ = highspy.MatrixFormat.kColwise
-    dense, rows = count * (k + 1), np.arange(k, dtype=np.int32)
-    lp.a_matrix_.start_ = np.concatenate([np.arange(0, dense + 1, k + 1), dense + 1 + rows]).astype(
-        np.int32
+    dense, assets = count * (k + 1), np.arange(k, dtype=np.int32)
+    low, high = np.full(k + 1, -np.inf), np.zeros(k + 1)
+    low[k] = high[k] = 1.0
+    starts = np.arange(0, dense + 1, k + 1, dtype=np.int32)
+    rows = np.tile(np.arange(k + 1, dtype=np.int32), count)
+    matrix = SparseMatrix(
+        highspy.MatrixFormat.kColwise,
+        np.concatenate([starts, dense + 1 + assets]),
+        np.concatenate([rows, assets]),
+        np.concatenate([columns.ravel(), np.full(k, -1.0)]),
     )
-    lp.a_matrix_.index_ = np.concatenate([np.tile(np.arange(k + 1, dtype=np.int32), count), rows])
-    lp.a_matrix_.value_ = np.concatenate([columns.ravel(), np.full(k, -1.0)])
-    highs = new_highs()
-    highs.passModel(lp)
-    highs.run()
+    highs = run_highs(LinearProgramme(cost, lower, upper, low, high, matrix), scaled=False)
     status = highs.getModelStatus()
     if status != highspy.HighsModelStatus.kOptimal:
         raise SolverFailureError(f"the linear solver stopped with {status}")
-    return highs
+    solution = highs.getSolution()
+    return np.array(solution.col_value), np.array(solution.row_dual)

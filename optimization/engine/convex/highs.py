@@ -1,5 +1,6 @@
 """Linear programmes in HiGHS, passed as arrays."""
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,8 @@ from optimization.engine.problem import FloatArray
 IntArray = npt.NDArray[np.int_]
 TOLERANCE = 1e-10
 """HiGHS' tightest feasibility tolerance."""
+
+HIGHS_CHOOSES = 1
 
 
 @dataclass
@@ -51,15 +54,69 @@ class Rows:
         """What each row was divided by."""
         return np.array(self._scale)
 
-    def fill(self, lp: Any) -> None:
-        """Write the rows into a ``highspy.HighsLp``."""
-        lp.num_row_ = len(self._low)
-        lp.row_lower_ = np.array(self._low)
-        lp.row_upper_ = np.array(self._high)
-        lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
-        lp.a_matrix_.start_ = np.array(self._start, dtype=np.int32)
-        lp.a_matrix_.index_ = np.concatenate(self._index).astype(np.int32)
-        lp.a_matrix_.value_ = np.concatenate(self._value)
+    @property
+    def limits(self) -> tuple[FloatArray, FloatArray]:
+        """Smallest and largest scaled value of every row."""
+        return np.array(self._low), np.array(self._high)
+
+    def matrix(self) -> "SparseMatrix":
+        """The scaled values of every row."""
+        return SparseMatrix(
+            highspy.MatrixFormat.kRowwise,
+            np.array(self._start, dtype=np.int32),
+            np.concatenate(self._index).astype(np.int32),
+            np.concatenate(self._value),
+        )
+
+
+@dataclass(frozen=True)
+class SparseMatrix:
+    """A matrix as HiGHS takes it.
+
+    Attributes:
+        layout: By rows or by columns.
+        start: Where each row or column begins.
+        index: Column or row of every value.
+        value: The values.
+    """
+
+    layout: Any
+    start: npt.NDArray[np.int32]
+    index: npt.NDArray[np.int32]
+    value: FloatArray
+
+
+@dataclass(frozen=True)
+class LinearProgramme:
+    """Minimise cost'x with lower ≤ x ≤ upper and low ≤ matrix·x ≤ high."""
+
+    cost: FloatArray
+    lower: FloatArray
+    upper: FloatArray
+    low: FloatArray
+    high: FloatArray
+    matrix: SparseMatrix
+
+    def pass_to(self, highs: Any) -> None:
+        """Hand over the arrays; HiGHS' own fields would be filled number by number."""
+        matrix = self.matrix
+        highs.passModel(
+            len(self.cost),
+            len(self.low),
+            len(matrix.value),
+            int(matrix.layout),
+            int(highspy.ObjSense.kMinimize),
+            0.0,
+            self.cost,
+            self.lower,
+            self.upper,
+            self.low,
+            self.high,
+            matrix.start,
+            matrix.index,
+            matrix.value,
+            np.zeros(len(self.cost), dtype=np.int32),
+        )
 
 
 @dataclass(frozen=True)
@@ -77,6 +134,27 @@ class LinearOutcome:
     bound: float
     row_duals: FloatArray
     column_duals: FloatArray
+
+
+_of_thread = threading.local()
+
+
+def run_highs(programme: LinearProgramme, *, scaled: bool = True) -> Any:
+    """Solve a linear programme by this thread's HiGHS, which is read before its next run.
+
+    Making a HiGHS takes longer than a small programme.
+
+    Args:
+        programme: What to solve.
+        scaled: Whether HiGHS may scale it; not worth it where the values are alike already.
+    """
+    highs = getattr(_of_thread, "highs", None)
+    if highs is None:
+        highs = _of_thread.highs = new_highs()
+    highs.setOptionValue("simplex_scale_strategy", HIGHS_CHOOSES if scaled else 0)
+    programme.pass_to(highs)
+    highs.run()
+    return highs
 
 
 def new_highs() -> Any:
@@ -103,13 +181,8 @@ def solve_rows(
         InfeasibleProblemError: No point satisfies them.
         SolverFailureError: HiGHS gave up, or the optimum is unbounded.
     """
-    lp = highspy.HighsLp()
-    lp.num_col_ = len(objective)
-    lp.col_cost_, lp.col_lower_, lp.col_upper_ = objective, lower, upper
-    rows.fill(lp)
-    highs = new_highs()
-    highs.passModel(lp)
-    highs.run()
+    low, high = rows.limits
+    highs = run_highs(LinearProgramme(objective, lower, upper, low, high, rows.matrix()))
     status = highs.getModelStatus()
     if status == highspy.HighsModelStatus.kInfeasible:
         raise InfeasibleProblemError("no portfolio satisfies every constraint", ["constraints"])
@@ -117,10 +190,9 @@ def solve_rows(
         raise SolverFailureError(f"the linear solver stopped with {status}")
     solution = highs.getSolution()
     row_duals, column_duals = np.array(solution.row_dual), np.array(solution.col_dual)
-    limits = (np.array(lp.row_lower_), np.array(lp.row_upper_))
     return LinearOutcome(
         x=np.array(solution.col_value),
-        bound=_supported(row_duals, *limits) + _supported(column_duals, lower, upper),
+        bound=_supported(row_duals, low, high) + _supported(column_duals, lower, upper),
         row_duals=row_duals,
         column_duals=column_duals,
     )
