@@ -4,6 +4,7 @@ from typing import Any
 
 from django.core.cache.backends.redis import RedisCache, RedisCacheClient
 from redis import Redis
+from redis.client import Pipeline
 
 from marketdata.redis_client import redis_client
 
@@ -25,3 +26,9 @@ class SharedRedisCache(RedisCache):
     def __init__(self, server: str, params: dict[str, Any]) -> None:
         super().__init__(server, params)
         self._class = _SharedClient
+
+    def set_in(self, pipe: Pipeline, key: str, value: Any, timeout: int) -> None:
+        """Set a value for ``timeout`` seconds as one of a pipeline's commands."""
+        client: Any = self._cache
+        stored = client._serializer.dumps(value)
+        pipe.set(self.make_and_validate_key(key), stored, ex=timeout)

@@ -9,7 +9,7 @@ from redis.client import Pipeline
 from marketdata.redis_client import redis_client, redis_key
 from optimization.engine.problem import Method
 from optimization.freshness import Briefly
-from optimization.queue import store, workers
+from optimization.queue import workers
 from optimization.queue.lanes import LANES, Lane
 
 _SMOOTHING = 0.2
@@ -47,10 +47,10 @@ class Workload:
 
 
 def record_duration(workload: Workload, seconds: float, pipe: Pipeline) -> None:
-    """Fold one measured duration into the moving averages of its size and of its lane."""
+    """Fold a duration into the averages of its size and lane, once ``pipe`` is executed."""
     fields = (workload.field, LANES[workload.method].value)
     args: list[float | str] = [seconds, _SMOOTHING, *fields]
-    store.script(_RECORD)(keys=[redis_key("durations")], args=args, client=pipe)
+    pipe.eval(_RECORD, 1, redis_key("durations"), *args)
 
 
 @dataclass(frozen=True, slots=True)

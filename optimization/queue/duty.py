@@ -7,6 +7,7 @@ waits it stands by, so that an admission hands it the next one without any messa
 work ends with a token for another one; between turns, the pool does Celery's other tasks.
 """
 
+import logging
 import os
 import socket
 import time
@@ -14,6 +15,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from django.conf import settings
+from redis.client import Pipeline
+from redis.exceptions import RedisError
 
 from marketdata.redis_client import redis_client
 from optimization.queue import store
@@ -21,6 +24,8 @@ from optimization.queue.admission import Claim
 from optimization.queue.lanes import Lane
 from optimization.queue.store import FINISH, TAKE
 from optimization.queue.tokens import DUTY_SECONDS, TOKEN_SECONDS, send_token
+
+logger = logging.getLogger(__name__)
 
 _STANDBY_MARGIN = 1.0
 """A process counts as standing by a little longer than it waits, so that it ends that itself."""
@@ -94,16 +99,21 @@ class Duty:
         if store.script(_END)(keys=keys, args=args):
             send_token(lane)
 
-    def next(self, done: Claim | None = None) -> Claim | None:
-        """Give up what is done for good and take what comes next; None when the turn is over."""
+    def next(self, before: Pipeline, done: Claim | None = None) -> Claim | None:
+        """Give up what is done for good and take what comes next; None when the turn is over.
+
+        Args:
+            before: Commands to send ahead, so that they cost no round trip of their own.
+            done: What this process held.
+        """
         seconds = self._ends_at - time.monotonic()
-        claim = self._exchange(done, seconds)
+        claim = self._exchange(before, done, seconds)
         if claim is None and seconds > 0 and self._stands_by:
             claim = self._wait(seconds)
         self._worked |= claim is not None
         return claim
 
-    def _exchange(self, done: Claim | None, seconds: float) -> Claim | None:
+    def _exchange(self, pipe: Pipeline, done: Claim | None, seconds: float) -> Claim | None:
         """Take the lane's next request, or else sign up to stand by."""
         lane = self._lane
         keys = [
@@ -120,7 +130,13 @@ class Duty:
             seconds + _STANDBY_MARGIN if seconds > 0 else 0,
             int(self._stands_by),
         ]
-        taken = store.script(_NEXT)(keys=keys, args=args)
+        # By its text: a pipeline would ask first whether the server knows the digest.
+        pipe.eval(_NEXT, len(keys), *keys, *args)
+        *earlier, taken = pipe.execute(raise_on_error=False)
+        for error in (reply for reply in earlier if isinstance(reply, RedisError)):
+            logger.warning("sent ahead and refused: %s", error)
+        if isinstance(taken, RedisError):
+            raise taken
         return Claim(lane, taken[0].decode(), int(taken[1])) if taken else None
 
     def _wait(self, seconds: float) -> Claim | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
-from django.core.cache import cache
+from django.core.cache import DEFAULT_CACHE_ALIAS, cache, caches
 from redis.client import Pipeline
 
 from marketdata.quotes import latest_quotes
@@ -68,10 +68,11 @@ def look_up(request: OptimizationRequest, data_version: str) -> dict[str, Any] |
 def store(
     request: OptimizationRequest, data_version: str, result: Mapping[str, Any], pipe: Pipeline
 ) -> None:
-    """Keep a fresh result, with the quotes it was solved on; ``pipe`` notes when it ends."""
+    """Keep a fresh result, with the quotes it was solved on, once ``pipe`` is executed."""
     key = cache_key(request, data_version)
-    prices = _prices(request.symbols)
-    cache.set(key, {"result": dict(result), "quotes": prices}, timeout=settings.CACHE_TTL)
+    entry = {"result": dict(result), "quotes": _prices(request.symbols)}
+    shared: Any = caches[DEFAULT_CACHE_ALIAS]
+    shared.set_in(pipe, key, entry, settings.CACHE_TTL)
     pipe.zadd(redis_key("cache", "ends"), {key: time.time() + settings.CACHE_TTL})
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from django.conf import settings
 from django.utils import timezone
-from redis.exceptions import RedisError
+from redis.client import Pipeline
 from structlog.contextvars import bound_contextvars
 
 from marketdata.redis_client import redis_client
@@ -50,11 +50,12 @@ MAX_ATTEMPTS = 3
 
 def run_lane(lane: Lane, *, stands_by: bool = True) -> None:
     """Run requests of a lane, one after the other, until this process' turn is over."""
-    with Duty(lane, stands_by=stands_by) as duty:
-        claim = duty.next()
+    afterwards = redis_client().pipeline(transaction=False)
+    with Duty(lane, stands_by=stands_by) as duty, afterwards:
+        claim = duty.next(afterwards)
         while claim is not None:
-            run_claimed(claim)
-            claim = duty.next(claim)
+            run_claimed(claim, afterwards)
+            claim = duty.next(afterwards, claim)
 
 
 def run_next(lane: Lane) -> OptimizationRequest | None:
@@ -62,23 +63,29 @@ def run_next(lane: Lane) -> OptimizationRequest | None:
     claim = admission.claim(lane)
     if claim is None:
         return None
-    with bound_contextvars(request_id=claim.request_id):
-        request = run_claimed(claim)
-        admission.finish(claim)
+    with redis_client().pipeline(transaction=False) as afterwards:
+        request = run_claimed(claim, afterwards)
+        afterwards.execute()
+    admission.finish(claim)
     return request
 
 
-def run_claimed(claim: Claim) -> OptimizationRequest | None:
-    """Run a claimed request to its end; None when it has ended meanwhile."""
+def run_claimed(claim: Claim, afterwards: Pipeline) -> OptimizationRequest | None:
+    """Run a claimed request to its end; None when it has ended meanwhile.
+
+    Args:
+        claim: This process' hold on it.
+        afterwards: Gets what is of no use to the client that waits: what later requests may use.
+    """
     with bound_contextvars(request_id=claim.request_id):
         request = request_begin(claim)
         if request is not None:
             with keeper.hold(claim) as lease, span("run", request.traceparent, lane=claim.lane):
-                _run(request, lease)
+                _run(request, lease, afterwards)
     return request
 
 
-def _run(request: OptimizationRequest, lease: Lease) -> None:
+def _run(request: OptimizationRequest, lease: Lease, afterwards: Pipeline) -> None:
     exhausted = _exhausted(request)
     if exhausted is not None:
         request_fail(request, exhausted)
@@ -96,7 +103,7 @@ def _run(request: OptimizationRequest, lease: Lease) -> None:
         request_fail(request, error_document("solver_failure", message))
     else:
         if request_succeed(request, result):
-            _remember(request, result)
+            _remember(request, result, afterwards)
 
 
 def _solve(request: OptimizationRequest, lease: Lease) -> dict[str, Any]:
@@ -158,16 +165,11 @@ def _trace_frontier(
     return frontier_document(request, market, points)
 
 
-def _remember(request: OptimizationRequest, result: dict[str, Any]) -> None:
-    """Keep what later requests profit from; the request has ended, so it matters to no one else."""
+def _remember(request: OptimizationRequest, result: dict[str, Any], pipe: Pipeline) -> None:
+    """What later requests may use: the result, and how long it took."""
     workload = Workload(Method(request.method), len(request.symbols))
-    try:
-        with redis_client().pipeline(transaction=False) as pipe:
-            result_cache.store(request, request.data_version, result, pipe)
-            record_duration(workload, request.optimization_time or 0.0, pipe)
-            pipe.execute()
-    except RedisError as error:
-        logger.warning("%s: result not kept for others: %s", request.request_id, error)
+    result_cache.store(request, request.data_version, result, pipe)
+    record_duration(workload, request.optimization_time or 0.0, pipe)
 
 
 def _exhausted(request: OptimizationRequest) -> dict[str, Any] | None:

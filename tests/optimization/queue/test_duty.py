@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
+from marketdata.redis_client import redis_client
 from optimization.queue import admission, duty, store
 from optimization.queue.admission import Claim
 from optimization.queue.duty import Duty
@@ -23,9 +24,15 @@ def valkey(redis_server: Redis, monkeypatch: pytest.MonkeyPatch) -> Redis:
     return redis_server
 
 
+def following(turn: Duty, done: Claim | None = None) -> Claim | None:
+    """What the turn takes next, with nothing to be sent ahead."""
+    with redis_client().pipeline(transaction=False) as pipe:
+        return turn.next(pipe, done)
+
+
 def stand_by(client: Redis, turn: Duty, pool: ThreadPoolExecutor) -> Future[Claim | None]:
     """Let a process wait; returns once it is signed up."""
-    waiting = pool.submit(turn.next)
+    waiting = pool.submit(following, turn)
     while not client.zcard(store.standby(LANE)) and not waiting.done():
         pass
     return waiting
@@ -36,10 +43,10 @@ def test_a_turn_takes_requests_in_the_order_of_admission() -> None:
         admission.admit(LANE, f"r{number}")
     taken = []
     with Duty(LANE, stands_by=False) as turn:
-        claim = turn.next()
+        claim = following(turn)
         while claim is not None:
             taken.append(claim.request_id)
-            claim = turn.next(claim)
+            claim = following(turn, claim)
     assert taken == [f"r{number}" for number in range(5)]
     assert admission.known(taken) == set()
 
@@ -48,13 +55,13 @@ def test_what_is_done_is_given_up_in_the_step_that_takes_the_next(valkey: Redis)
     admission.admit(LANE, "a")
     admission.admit(LANE, "b")
     with Duty(LANE, stands_by=False) as turn:
-        first = turn.next()
+        first = following(turn)
         assert first is not None
-        second = turn.next(first)
+        second = following(turn, first)
         assert second is not None
         assert valkey.zrange(store.leases(LANE), 0, -1) == [b"b"]
         assert second.fence > first.fence
-        assert turn.next(second) is None
+        assert following(turn, second) is None
     assert not valkey.hgetall(store.key(store.FENCES))
 
 
@@ -67,19 +74,19 @@ def test_a_process_that_stands_by_is_handed_a_request_without_a_message(valkey: 
         assert claim.request_id == "a"
         assert tokens() == 0
         assert admission.renew(claim) is admission.LeaseState.HELD
-        assert turn.next(claim) is None
+        assert following(turn, claim) is None
 
 
 def test_a_turn_that_had_work_ends_with_a_token_and_an_idle_one_without() -> None:
     with Duty(LANE, stands_by=True) as turn:
-        assert turn.next() is None
+        assert following(turn) is None
     assert tokens() == 0
     admission.admit(LANE, "a")
     take_token()
     with Duty(LANE, stands_by=True) as turn:
-        claim = turn.next()
+        claim = following(turn)
         assert claim is not None
-        assert turn.next(claim) is None
+        assert following(turn, claim) is None
     assert tokens() == 1
 
 
@@ -90,7 +97,7 @@ def test_a_turn_that_fails_leaves_a_token_for_what_still_waits() -> None:
 
     def fail() -> None:
         with Duty(LANE, stands_by=True) as turn:
-            assert turn.next() is not None
+            assert following(turn) is not None
             raise ValueError("a defect")
 
     with pytest.raises(ValueError, match="a defect"):
@@ -109,10 +116,10 @@ def test_no_token_is_sent_while_the_lane_s_only_process_is_busy() -> None:
     admission.admit(LANE, "a")
     take_token()
     with Duty(LANE, stands_by=False) as turn:
-        held = turn.next()
+        held = following(turn)
         admission.admit(LANE, "b")
         assert tokens() == 0
-        after = turn.next(held)
+        after = following(turn, held)
         assert after is not None
         assert after.request_id == "b"
 
@@ -144,7 +151,7 @@ def test_what_is_handed_over_in_the_moment_in_which_the_wait_ends_is_run() -> No
             return heard
 
     with Late(LANE, stands_by=True) as turn:
-        claim = turn.next()
+        claim = following(turn)
         assert claim is not None
         assert claim.request_id == "a"
 
@@ -155,10 +162,10 @@ def test_admissions_and_turns_at_once_lose_and_repeat_nothing() -> None:
     def run() -> list[str]:
         taken = []
         with Duty(LANE, stands_by=True) as turn:
-            claim = turn.next()
+            claim = following(turn)
             while claim is not None:
                 taken.append(claim.request_id)
-                claim = turn.next(claim)
+                claim = following(turn, claim)
         return taken
 
     with ThreadPoolExecutor(1) as pool:
@@ -172,3 +179,16 @@ def test_admissions_and_turns_at_once_lose_and_repeat_nothing() -> None:
     while len(taken) < len(names):
         taken += run()
     assert taken == names
+
+
+def test_what_is_sent_ahead_is_done_and_a_refusal_of_it_loses_no_request(valkey: Redis) -> None:
+    admission.admit(LANE, "a")
+    valkey.set("word", "no list")
+    with Duty(LANE, stands_by=False) as turn, redis_client().pipeline(transaction=False) as pipe:
+        pipe.rpush("word", "refused")
+        pipe.set("note", "kept")
+        claim = turn.next(pipe)
+        assert claim is not None
+        assert claim.request_id == "a"
+        assert valkey.get("note") == b"kept"
+        assert turn.next(pipe, claim) is None
