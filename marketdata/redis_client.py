@@ -53,8 +53,8 @@ def redis_key(*parts: str) -> str:
 class Unawaited:
     """Sends commands without waiting for their replies, each of which the next command reads.
 
-    For news that is worth nothing a moment later: its sender goes on at once, and an error shows
-    only at the next command.
+    For news: its sender goes on at once, and an error shows only at the next command. So it suits
+    what is worth nothing a moment later, and what is told again from the database if it was lost.
     """
 
     def __init__(self) -> None:

@@ -15,7 +15,7 @@ from django.conf import settings
 from django.core.cache import DEFAULT_CACHE_ALIAS, cache, caches
 from redis.client import Pipeline
 
-from marketdata.quotes import latest_quotes
+from marketdata.quotes import copied_quotes, copy_quotes, latest_quotes
 from marketdata.redis_client import redis_client, redis_key
 from optimization.models import OptimizationRequest
 
@@ -55,24 +55,24 @@ def cache_key(request: OptimizationRequest, data_version: str) -> str:
 def look_up(request: OptimizationRequest, data_version: str) -> dict[str, Any] | None:
     """The stored result, or None when there is none, it is too old, or quotes have moved."""
     key = cache_key(request, data_version)
-    entry = cache.get(key)
-    hit = entry is not None and _quotes_hold(entry["quotes"], request.symbols)
+    result = cache.get(key)
+    hit = result is not None and _quotes_hold(key, request.symbols)
     counters = redis_key("cache", "counters")
     with redis_client().pipeline(transaction=False) as pipe:
         pipe.hincrby(counters, "accesses", 1)
         pipe.hincrby(counters, "hits", int(hit))
         pipe.execute()
-    return dict(entry["result"]) if hit else None
+    return dict(result) if hit else None
 
 
 def store(
     request: OptimizationRequest, data_version: str, result: Mapping[str, Any], pipe: Pipeline
 ) -> None:
-    """Keep a fresh result, with the quotes it was solved on, once ``pipe`` is executed."""
+    """Keep a fresh result, and beside it the quotes of its symbols, once ``pipe`` is executed."""
     key = cache_key(request, data_version)
-    entry = {"result": dict(result), "quotes": _prices(request.symbols)}
     shared: Any = caches[DEFAULT_CACHE_ALIAS]
-    shared.set_in(pipe, key, entry, settings.CACHE_TTL)
+    shared.set_in(pipe, key, dict(result), settings.CACHE_TTL)
+    copy_quotes(pipe, request.symbols, _quotes_key(key), settings.CACHE_TTL)
     pipe.zadd(redis_key("cache", "ends"), {key: time.time() + settings.CACHE_TTL})
 
 
@@ -82,7 +82,7 @@ def purge() -> int:
     members: Any = redis_client().zrange(ends, 0, -1)
     keys = [key.decode() for key in members]
     cache.delete_many(keys)
-    redis_client().delete(ends)
+    redis_client().delete(ends, *map(_quotes_key, keys))
     return len(keys)
 
 
@@ -97,14 +97,16 @@ def statistics() -> CacheStatistics:
     return CacheStatistics(int(entries), int(accesses or 0), int(hits or 0), settings.CACHE_TTL)
 
 
-def _prices(symbols: Sequence[str]) -> dict[str, float]:
-    return {symbol: quote.price for symbol, quote in latest_quotes(symbols).items()}
+def _quotes_key(key: str) -> str:
+    return redis_key("cache", "quotes", key)
 
 
-def _quotes_hold(then: Mapping[str, float], symbols: Sequence[str]) -> bool:
+def _quotes_hold(key: str, symbols: Sequence[str]) -> bool:
     """Whether every quote is within ``CACHE_PRICE_TOLERANCE`` of what it was."""
-    now = _prices(symbols)
-    if then.keys() != now.keys():
+    then, now = copied_quotes(_quotes_key(key)), latest_quotes(symbols)
+    if then is None or then.keys() != now.keys():
         return False
     tolerance = settings.CACHE_PRICE_TOLERANCE
-    return all(abs(now[symbol] / price - 1.0) <= tolerance for symbol, price in then.items())
+    return all(
+        abs(now[symbol].price / quote.price - 1.0) <= tolerance for symbol, quote in then.items()
+    )
