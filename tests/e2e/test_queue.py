@@ -110,6 +110,14 @@ async def ends_of(socket: ClientConnection, count: int) -> list[str]:
     return ids + [frame["data"]["request_id"] for frame in rest if is_end(frame)]
 
 
+def is_forgotten(server: Server, client_id: str) -> bool:
+    """Whether a client is gone and all that was accepted has ended."""
+    status = json.loads(server.get("/api/v1/streaming/status"))
+    queue = status["optimization_service"]
+    waits = queue["queue_size"] + queue["active_optimizations"]
+    return client_id not in status["websocket_connections"]["clients"] and not waits
+
+
 async def test_a_burst_of_200_requests_and_an_abrupt_end_leave_the_server_healthy(
     queue_server: Server,
 ) -> None:
@@ -117,6 +125,7 @@ async def test_a_burst_of_200_requests_and_an_abrupt_end_leave_the_server_health
         await receive(watcher)
         before = json.loads(queue_server.get("/api/v1/streaming/status"))["optimization_service"]
         burst = await queue_server.connect()
+        client_id = (await receive(burst))["client_id"]
         for _ in range(200):
             await send(burst, request())
         burst.transport.abort()
@@ -127,6 +136,7 @@ async def test_a_burst_of_200_requests_and_an_abrupt_end_leave_the_server_health
             end = await optimise(watcher)
         reply = await ask(watcher, {"type": "heartbeat", "data": {"status": "alive"}})
         assert reply["data"]["status"] == "alive"
+        wait_until(lambda: is_forgotten(queue_server, client_id))
         status = json.loads(queue_server.get("/api/v1/streaming/status"))["optimization_service"]
     assert status["total_requests"] > before["total_requests"]
     assert status["failed_optimizations"] == before["failed_optimizations"]
