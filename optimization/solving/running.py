@@ -65,7 +65,7 @@ def run_next(lane: Lane) -> OptimizationRequest | None:
         return None
     with redis_client().pipeline(transaction=False) as afterwards:
         request = run_claimed(claim, afterwards)
-        afterwards.execute()
+        afterwards.execute(raise_on_error=False)
     admission.finish(claim)
     return request
 

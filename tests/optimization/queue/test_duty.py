@@ -4,6 +4,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from pytest_django.fixtures import Settings
 from redis import Redis
 
 from marketdata.redis_client import redis_client
@@ -75,6 +76,20 @@ def test_a_process_that_stands_by_is_handed_a_request_without_a_message(valkey: 
         assert tokens() == 0
         assert admission.renew(claim) is admission.LeaseState.HELD
         assert following(turn, claim) is None
+
+
+def test_a_process_stands_by_for_longer_than_redis_may_take_to_answer(
+    valkey: Redis, settings: Settings
+) -> None:
+    settings.REDIS_TIMEOUT = 0.1
+    with ThreadPoolExecutor(1) as pool, Duty(LANE, stands_by=True) as turn:
+        waiting = stand_by(valkey, turn, pool)
+        for _ in range(3):
+            valkey.blpop(["nothing"], timeout=0.1)
+        admission.admit(LANE, "a")
+        claim = waiting.result()
+        assert claim is not None
+        assert claim.request_id == "a"
 
 
 def test_a_turn_that_had_work_ends_with_a_token_and_an_idle_one_without() -> None:
