@@ -22,11 +22,11 @@ from scipy.optimize import minimize
 from skfolio.datasets import load_sp500_dataset
 
 from optimization.engine.problem import FloatArray
-from optimization.engine.quantum.ansatz import Ansatz, GivensAnsatz, RingAnsatz, ramp
+from optimization.engine.quantum.ansatz import Ansatz, GivensAnsatz, RingAnsatz
 from optimization.engine.quantum.circuits import (
     DickeState,
     PhaseSeparator,
-    XYRing,
+    XYBrick,
     ring_operations,
 )
 from optimization.engine.quantum.device import SubspaceDevice
@@ -115,7 +115,8 @@ def train(selection: Selection, ansatz: Ansatz, start: FloatArray) -> FloatArray
 
 def ring_probabilities(selection: Selection) -> FloatArray:
     """QAOA at p = 3."""
-    return train(selection, RingAnsatz(selection.basis, selection.costs, LAYERS), ramp(LAYERS))
+    ansatz = RingAnsatz(selection.basis, selection.costs, LAYERS)
+    return train(selection, ansatz, ansatz.initial(np.random.default_rng(0)))
 
 
 def givens_probabilities(selection: Selection) -> FloatArray:
@@ -231,7 +232,8 @@ def gradients(_instances: int) -> Iterator[Row]:
         selection = Selection.of(qubits, 100)
         ansatz = RingAnsatz(selection.basis, selection.costs, LAYERS)
         aggregate = ConditionalValue(selection.costs, 1.0)
-        angles, repeats = ramp(LAYERS), 3 if qubits == 20 else 50
+        angles = ansatz.initial(np.random.default_rng(0))
+        repeats = 3 if qubits == 20 else 50
         ansatz.value_and_gradient(angles, aggregate)
         ours = fastest(partial(ansatz.value_and_gradient, angles, aggregate), repeats)
         floor = passes(selection.basis)
@@ -289,17 +291,18 @@ def _gradient(device: Any, method: str, selection: Selection) -> Callable[[], An
 
     def circuit(angles: Any) -> Any:
         if isinstance(device, SubspaceDevice):
-            ring_operations(
-                selection.basis, selection.form, angles.reshape(2, LAYERS), range(qubits)
-            )
+            rows = angles.reshape(-1, LAYERS)
+            ring_operations(selection.basis, selection.form, rows, range(qubits))
             return qml.expval(cost)
         # Others get the state as a vector, not gate by gate, so that only layers are compared.
         qml.StatePrep(dicke, wires=range(qubits))
-        for gamma, beta in angles.reshape(2, LAYERS).T:
+        for gamma, *betas in angles.reshape(-1, LAYERS).T:
             PhaseSeparator.compute_decomposition(gamma, range(qubits), selection.form)
-            XYRing.compute_decomposition(beta, range(qubits))
+            for brick, beta in enumerate(betas):
+                XYBrick.compute_decomposition(beta, range(qubits), brick)
         return qml.expval(cost)
 
     gradient = qml.grad(qml.QNode(circuit, device, diff_method=method))
-    angles = pnp.array(ramp(LAYERS), requires_grad=True)
+    start = RingAnsatz(selection.basis, selection.costs, LAYERS).initial(np.random.default_rng(0))
+    angles = pnp.array(start, requires_grad=True)
     return lambda: gradient(angles)

@@ -42,19 +42,21 @@ class Ansatz(Protocol):
         ...
 
 
-def ramp(layers: int) -> FloatArray:
+def ramp(layers: int, bricks: int) -> FloatArray:
     """Fixed angles (phase rising, mixer falling) that need no optimisation: an instant answer.
 
-    Linear ramps after *Linear ramp QAOA* (arXiv 2504.08577); shape (2 · layers,).
+    Linear ramps after *Linear ramp QAOA* (arXiv 2504.08577); shape ((1 + bricks) · layers,).
     """
     middle = (np.arange(layers) + 0.5) / layers
-    return np.concatenate([RAMP_PHASE * middle, RAMP_MIXER * (1 - middle)])
+    return np.concatenate([RAMP_PHASE * middle, *[RAMP_MIXER * (1 - middle)] * bricks])
 
 
 class RingAnsatz:
-    """QAOA: a Dicke state, then layers of exp(−iγ·phase) and the XY ring by β.
+    """QAOA: a Dicke state, then layers of exp(−iγ·phase) and the XY ring.
 
-    The angles are (γ_1 … γ_p, β_1 … β_p).
+    The two bricks of a ring (three if the number of qubits is odd) turn by an angle each, which
+    gains more than a hundredth of the approximation ratio for no gate more; after *Multi-angle
+    QAOA* (arXiv 2109.11455). The angles are (γ_1 … γ_p, β_11 … β_1p, β_21 … ).
 
     Args:
         subspace: Where the state lives.
@@ -67,6 +69,7 @@ class RingAnsatz:
         self.layers = layers
         self.phase = phase
         self._mixer = ring_mixer(subspace)
+        self.bricks = len(self._mixer.bricks)
         own = phase[self._mixer.home]
         self._circuit = RingCircuit(self._mixer, own, layers)
         self._circuit.inlet[:] = subspace.size**-0.5 * self._mixer.gauge
@@ -77,17 +80,17 @@ class RingAnsatz:
 
     @property
     def n_parameters(self) -> int:
-        """Two angles a layer."""
-        return 2 * self.layers
+        """One angle for the phase of each layer, and one for each of its bricks."""
+        return (1 + self.bricks) * self.layers
 
     def initial(self, rng: np.random.Generator) -> FloatArray:
         """The fixed ramp; ``rng`` is not used."""
         del rng
-        return ramp(self.layers)
+        return ramp(self.layers, self.bricks)
 
     def _run(self, angles: FloatArray) -> ComplexArray:
         """Final state in the mixer's layout, shape (N,)."""
-        gammas, betas = angles[: self.layers], angles[self.layers :]
+        gammas, *betas = angles.reshape(1 + self.bricks, self.layers)
         phases = self._circuit.phases
         if self._shared is None:
             _cis(np.multiply.outer(-gammas, self._own), phases)
@@ -96,7 +99,7 @@ class RingAnsatz:
             unit = np.empty((self.layers, levels.size), dtype=np.complex128)
             _cis(np.multiply.outer(-gammas, levels), unit)
             unit.take(level, axis=1, out=phases, mode="clip")
-        return self._circuit.run(betas)
+        return self._circuit.run(np.array(betas))
 
     def state(self, angles: FloatArray) -> ComplexArray:
         """Amplitudes in the order of the subspace, shape (N,)."""
@@ -116,11 +119,11 @@ class RingAnsatz:
     def value_and_gradient(
         self, angles: FloatArray, aggregate: Aggregate
     ) -> tuple[float, FloatArray]:
-        """An aggregate of the probabilities and its derivative by each angle, shape (2p,)."""
+        """An aggregate of the probabilities and its derivative by each angle."""
         ket = self._run(angles)
         value, weights = aggregate(self._ordered(ket))
         self._circuit.take_back(weights[self._mixer.home] * ket)
-        return value, np.concatenate(self._circuit.slopes())
+        return value, self._circuit.slopes().reshape(-1)
 
 
 def _cis(angles: FloatArray, out: ComplexArray) -> None:

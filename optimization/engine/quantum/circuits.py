@@ -10,7 +10,7 @@ from pennylane.wires import Wires
 
 from optimization.engine.problem import FloatArray
 from optimization.engine.quantum.ansatz import brickwork
-from optimization.engine.quantum.gates import Gate, dicke_gates, phase_gates, ring_gates
+from optimization.engine.quantum.gates import Gate, brick_gates, dicke_gates, phase_gates
 from optimization.engine.quantum.landscape import QuadraticForm
 from optimization.engine.quantum.subspace import Subspace, weight_states
 
@@ -91,19 +91,40 @@ class PhaseSeparator(Operation):  # type: ignore[misc]
         return [_operation(_scaled(gate, gamma), wires) for gate in unit]
 
 
-class XYRing(Operation):  # type: ignore[misc]
-    """IsingXY(β) along a ring of wires, disjoint pairs first, as one operation."""
+class XYBrick(Operation):  # type: ignore[misc]
+    """IsingXY(β) on every second pair of neighbours along a ring of wires, as one operation.
+
+    Args:
+        beta: The angle β.
+        brick: Which pairs: 0 from the first wire, 1 from the second, 2 the pair that closes an odd
+            ring.
+        wires: The ring.
+        id: Label of the operation.
+    """
 
     num_params = 1
     grad_method = None
 
-    def __init__(self, beta: Any, wires: Any, id: str | None = None) -> None:  # noqa: A002
+    def __init__(
+        self,
+        beta: Any,
+        brick: int,
+        wires: Any,
+        id: str | None = None,  # noqa: A002
+    ) -> None:
+        self._hyperparameters = {"brick": brick}
         super().__init__(beta, wires=wires, id=id)
 
+    @property
+    def brick(self) -> int:
+        """Which pairs."""
+        return int(self.hyperparameters["brick"])
+
     @staticmethod
-    def compute_decomposition(beta: Any, wires: Any) -> list[Operator]:
+    def compute_decomposition(beta: Any, wires: Any, brick: int) -> list[Operator]:
         """IsingXY gates with the same angle."""
-        return [_operation(_scaled(gate, beta), wires) for gate in ring_gates(len(wires), 1.0)]
+        unit = brick_gates(len(wires), brick, 1.0)
+        return [_operation(_scaled(gate, beta), wires) for gate in unit]
 
 
 def _scaled(gate: Gate, angle: Any) -> Gate:
@@ -114,10 +135,11 @@ def _scaled(gate: Gate, angle: Any) -> Gate:
 def ring_operations(
     feasible: Subspace, form: QuadraticForm, angles: FloatArray, wires: Sequence[Any]
 ) -> list[Operator]:
-    """QAOA with one operation per phase and per mixer; angles (γ, β) of shape (2, p)."""
+    """QAOA with one operation per phase and per brick; angles of shape (1 + bricks, p)."""
     circuit: list[Operator] = [DickeState(feasible.weight, wires)]
-    for gamma, beta in zip(angles[0], angles[1], strict=True):
-        circuit += [PhaseSeparator(gamma, form, wires), XYRing(beta, wires)]
+    for gamma, *betas in zip(*angles, strict=True):
+        circuit.append(PhaseSeparator(gamma, form, wires))
+        circuit += [XYBrick(beta, brick, wires) for brick, beta in enumerate(betas)]
     return circuit
 
 

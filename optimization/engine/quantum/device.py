@@ -65,7 +65,7 @@ class SubspaceDevice(Device):  # type: ignore[misc]
     """Weight-preserving circuits on C(wires, weight) amplitudes instead of 2^wires.
 
     A circuit starts with a state of the right weight (``DickeState``, ``StatePrep``,
-    ``BasisState``) and goes on with ``PhaseSeparator``, ``XYRing``, ``IsingXY``,
+    ``BasisState``) and goes on with ``PhaseSeparator``, ``XYBrick``, ``IsingXY``,
     ``SingleExcitation``, ``RZ``, ``IsingZZ``, ``MultiRZ`` and ``GlobalPhase``. It is measured in
     the computational basis. ``diff_method="device"`` gives adjoint gradients.
 

@@ -8,7 +8,7 @@ import numpy as np
 from optimization.engine.problem import FloatArray
 from optimization.engine.quantum.ansatz import brickwork
 from optimization.engine.quantum.landscape import QuadraticForm
-from optimization.engine.quantum.mixer import ring_edges
+from optimization.engine.quantum.mixer import ring_bricks
 from optimization.engine.quantum.subspace import Subspace
 
 
@@ -108,17 +108,18 @@ def phase_gates(form: QuadraticForm, gamma: float) -> list[Gate]:
     return gates
 
 
-def ring_gates(qubits: int, beta: float) -> list[Gate]:
-    """The XY mixer: one angle, disjoint pairs first."""
-    return [Gate("IsingXY", edge, beta) for edge in ring_edges(qubits)]
+def brick_gates(qubits: int, brick: int, beta: float) -> list[Gate]:
+    """One of the ring's layers of disjoint pairs, by one angle."""
+    return [Gate("IsingXY", edge, beta) for edge in ring_bricks(qubits)[brick]]
 
 
 def ring_circuit(feasible: Subspace, form: QuadraticForm, angles: FloatArray) -> list[Gate]:
-    """QAOA: Dicke state, then phase and mixer of each layer; angles (γ, β) of shape (2, p)."""
+    """QAOA: Dicke state, then phase and ring of each layer; angles of shape (1 + bricks, p)."""
     gates = dicke_gates(feasible.qubits, feasible.weight)
-    for gamma, beta in angles.T:
+    for gamma, *betas in angles.T:
         gates += phase_gates(form, float(gamma))
-        gates += ring_gates(feasible.qubits, float(beta))
+        for brick, beta in enumerate(betas):
+            gates += brick_gates(feasible.qubits, brick, float(beta))
     return gates
 
 

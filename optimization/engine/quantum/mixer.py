@@ -11,6 +11,7 @@ brick is a permutation and a few dense products instead of a pass per pair.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from math import prod
 
 import numpy as np
 import numpy.typing as npt
@@ -34,11 +35,6 @@ def ring_bricks(qubits: int) -> list[list[Edge]]:
     odd = [(i, i + 1) for i in range(1, qubits - 1, 2)]
     closing = (qubits - 1, 0)
     return [even, [*odd, closing]] if qubits % 2 == 0 else [even, odd, [closing]]
-
-
-def ring_edges(qubits: int) -> list[Edge]:
-    """The edges of the ring in the order in which the mixer applies them."""
-    return [edge for brick in ring_bricks(qubits) for edge in brick]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +63,14 @@ class TensorPowers:
 
     Args:
         generator: [[0, u], [v, 0]].
-        angles: How many rotations there are.
+        shape: Shape of the array of angles.
         largest: Most pairs.
 
     Attributes:
-        matrices: By m, shape (angles, 2^m, 2^m); they hold what :meth:`turn` was last called with.
+        matrices: By m, shape (…, 2^m, 2^m); they hold what :meth:`turn` was last called with.
     """
 
-    def __init__(self, generator: AnyArray, angles: int, largest: int) -> None:
+    def __init__(self, generator: AnyArray, shape: tuple[int, ...], largest: int) -> None:
         self._degrees = np.arange(largest + 1)
         unit = generator.copy()
         np.fill_diagonal(unit, 1.0)
@@ -84,19 +80,19 @@ class TensorPowers:
         places = [m * (largest + 1) - largest * changes[m] for m in range(1, largest + 1)]
         self._places = np.concatenate([place.reshape(-1) for place in places]).astype(np.int64)
         self._units = np.concatenate([unit.reshape(-1) for unit in units[1:]])
-        self._entries: AnyArray = np.empty((angles, self._units.size), self._units.dtype)
+        self._entries: AnyArray = np.empty((prod(shape), self._units.size), self._units.dtype)
         self.matrices: dict[int, AnyArray] = {}
         start = 0
         for m in range(1, largest + 1):
             stop = start + 4**m
-            self.matrices[m] = self._entries[:, start:stop].reshape(angles, 2**m, 2**m)
+            self.matrices[m] = self._entries[:, start:stop].reshape(*shape, 2**m, 2**m)
             start = stop
 
     def turn(self, angles: FloatArray) -> None:
-        """Set the angles, shape (angles,)."""
-        half = angles[:, None] / 2
+        """Set the angles, of the shape that was announced."""
+        half = angles.reshape(-1, 1) / 2
         cosines, sines = np.cos(half) ** self._degrees, np.sin(half) ** self._degrees
-        table = (cosines[:, :, None] * sines[:, None, :]).reshape(len(angles), -1)
+        table = (cosines[:, :, None] * sines[:, None, :]).reshape(len(half), -1)
         np.multiply(table.take(self._places, axis=1), self._units, out=self._entries)
 
 
@@ -198,14 +194,19 @@ class RingMixer:
             self.moves.append(position[there])
         self.undo = [np.argsort(move) for move in self.moves]
 
-    def powers(self, angles: int) -> list[TensorPowers]:
-        """Room for the tensor powers of each brick; bricks with the same rotation share it."""
-        largest = max(brick.largest for brick in self.bricks[:2])
-        shared = TensorPowers(self.bricks[0].generator, angles, largest)
-        return [
-            shared if k < 2 else TensorPowers(brick.generator, angles, brick.largest)
-            for k, brick in enumerate(self.bricks)
-        ]
+    @property
+    def kinds(self) -> list[slice]:
+        """Which bricks turn by the same kind of rotation: even and odd ones, then a closing one."""
+        return [slice(0, 2), slice(2, 3)] if len(self.bricks) > 2 else [slice(0, len(self.bricks))]
+
+    def powers(self, layers: int) -> list[TensorPowers]:
+        """Room for the tensor powers of each kind, angles of shape (bricks of the kind, layers)."""
+        room = []
+        for kind in self.kinds:
+            bricks = self.bricks[kind]
+            largest = max(brick.largest for brick in bricks)
+            room.append(TensorPowers(bricks[0].generator, (len(bricks), layers), largest))
+        return room
 
 
 @lru_cache(maxsize=32)

@@ -6,6 +6,7 @@ from optimization.engine.problem import FloatArray, Method, Problem, Solution
 from optimization.engine.quantum.ansatz import Ansatz, RingAnsatz
 from optimization.engine.quantum.gates import Gate, ring_circuit
 from optimization.engine.quantum.landscape import Landscape
+from optimization.engine.quantum.mixer import ring_bricks
 from optimization.engine.quantum.solver import Recipe, solve_variational
 from optimization.engine.registry import SolveContext
 
@@ -15,8 +16,9 @@ def _build(landscape: Landscape, layers: int) -> Ansatz:
 
 
 def _gates(landscape: Landscape, ansatz: Ansatz, angles: FloatArray) -> Sequence[Gate]:
-    layers = ansatz.n_parameters // 2
-    return ring_circuit(landscape.subspace, landscape.form, angles.reshape(2, layers))
+    del ansatz
+    bricks = len(ring_bricks(landscape.subspace.qubits))
+    return ring_circuit(landscape.subspace, landscape.form, angles.reshape(1 + bricks, -1))
 
 
 RECIPE = Recipe(method=Method.QAOA, layers=3, sampled_layers=3, build=_build, gates=_gates)

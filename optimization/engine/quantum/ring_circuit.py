@@ -23,7 +23,9 @@ def _replay(program: Program) -> None:
 
 
 class RingCircuit:
-    """exp(−iγ·phase), then the ring by β, layer after layer; states in the mixer's layout.
+    """exp(−iγ·phase), then the ring, layer after layer; states in the mixer's layout.
+
+    Each brick of each ring has an angle of its own.
 
     A run keeps the state at each level of each layer: after the phase, and after each brick.
 
@@ -54,9 +56,9 @@ class RingCircuit:
         self._backward = [call for layer in reversed(range(layers)) for call in self._back(layer)]
 
     def run(self, angles: FloatArray) -> ComplexArray:
-        """The state after the last ring, shape (N,); the rings turn by ``angles``, one a layer."""
-        for powers in dict.fromkeys(self._powers):
-            powers.turn(angles)
+        """The state after the last ring, shape (N,), for angles of shape (bricks, layers)."""
+        for powers, kind in zip(self._powers, self._mixer.kinds, strict=True):
+            powers.turn(angles[kind])
         _replay(self._forward)
         return self._state
 
@@ -65,13 +67,12 @@ class RingCircuit:
         np.conjugate(state, out=self._state)
         _replay(self._backward)
 
-    def slopes(self) -> tuple[FloatArray, FloatArray]:
-        """2 Re⟨bra| ∂ket⟩ by each γ and by each β, shape (layers,) each.
+    def slopes(self) -> FloatArray:
+        """2 Re⟨bra| ∂ket⟩ by each γ and by the angle of each brick, shape (1 + bricks, layers).
 
         The ket is the state that was run, the bra the one that was taken back.
         """
-        slopes = self._slopes.real[..., 0, 0]
-        return slopes[:, 0], slopes[:, 1:].sum(axis=1)
+        return np.asarray(self._slopes.real[..., 0, 0].T)
 
     def origin(self) -> ComplexArray:
         """The state that was taken back, as it was before the first layer, shape (N,)."""
@@ -108,7 +109,8 @@ class RingCircuit:
         return program
 
     def _matrices(self, brick: int, layer: int) -> dict[int, AnyArray]:
-        return {m: stack[layer] for m, stack in self._powers[brick].matrices.items()}
+        stacks = self._powers[brick // 2].matrices
+        return {m: stack[brick % 2, layer] for m, stack in stacks.items()}
 
 
 def _rotate(

@@ -85,12 +85,14 @@ class PairRotation:
         return float(slope.real), self._rotate(bra, back), self._rotate(ket, back)
 
 
-class Ring:
-    """The whole XY ring, as the solvers run it."""
+class RingBrick:
+    """One brick of the XY ring, by the solvers' kernel; the other bricks turn by nothing."""
 
-    def __init__(self, angle: float, feasible: Subspace) -> None:
+    def __init__(self, angle: float, brick: int, feasible: Subspace) -> None:
         self._mixer = ring_mixer(feasible)
-        self._angle = np.array([angle])
+        self._brick = brick
+        self._angles = np.zeros((len(self._mixer.bricks), 1))
+        self._angles[brick] = angle
         self._circuit = RingCircuit(self._mixer, np.zeros(feasible.size), layers=1)
         self._circuit.phases[:] = 1.0
 
@@ -103,20 +105,20 @@ class Ring:
         return out
 
     def apply(self, ket: ComplexArray) -> ComplexArray:
-        """The state after the mixer."""
+        """The state after the brick."""
         self._circuit.inlet[:] = self._enter(ket)
-        return self._leave(self._circuit.run(self._angle))
+        return self._leave(self._circuit.run(self._angles))
 
     def undo(
         self, bra: ComplexArray, ket: ComplexArray
     ) -> tuple[float, ComplexArray, ComplexArray]:
-        """Slope, then both states before the mixer."""
+        """Slope, then both states before the brick."""
         circuit = self._circuit
         circuit.take_back(self._enter(ket))
         circuit.inlet[:] = circuit.origin()
-        circuit.run(self._angle)
+        circuit.run(self._angles)
         circuit.take_back(self._enter(bra))
-        slope = float(circuit.slopes()[1][0])
+        slope = float(circuit.slopes()[1 + self._brick, 0])
         return slope, self._leave(circuit.origin()), self._leave(circuit.inlet)
 
 
@@ -157,10 +159,10 @@ def _givens(operation: Operator, feasible: Subspace, places: Sequence[int]) -> S
     return PairRotation(_angle(operation), _GIVENS, feasible.pairs(places[0], places[1]))
 
 
-def _ring(operation: Operator, feasible: Subspace, places: Sequence[int]) -> Step:
+def _brick(operation: Operator, feasible: Subspace, places: Sequence[int]) -> Step:
     if list(places) != list(range(feasible.qubits)):
-        raise DeviceError("XYRing runs over all wires of the device, in their order")
-    return Ring(_angle(operation), feasible)
+        raise DeviceError("XYBrick runs over all wires of the device, in their order")
+    return RingBrick(_angle(operation), operation.brick, feasible)
 
 
 STEPS: Mapping[str, StepBuilder] = {
@@ -171,7 +173,7 @@ STEPS: Mapping[str, StepBuilder] = {
     "PhaseSeparator": _phase,
     "IsingXY": _xy,
     "SingleExcitation": _givens,
-    "XYRing": _ring,
+    "XYBrick": _brick,
 }
 
 

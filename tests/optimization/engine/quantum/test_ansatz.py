@@ -9,7 +9,7 @@ from scipy.linalg import expm
 from optimization.engine.problem import FloatArray
 from optimization.engine.quantum.ansatz import Ansatz, GivensAnsatz, RingAnsatz, ramp
 from optimization.engine.quantum.landscape import ConditionalValue
-from optimization.engine.quantum.mixer import Edge, ring_edges
+from optimization.engine.quantum.mixer import Edge, ring_bricks
 from optimization.engine.quantum.subspace import Subspace, subspace
 
 SIZES = [(2, 1), (3, 1), (4, 2), (5, 3), (6, 3), (7, 3), (9, 4), (10, 5), (12, 2)]
@@ -27,12 +27,28 @@ def _hop(basis: Subspace, edge: Edge) -> FloatArray:
 def test_the_ring_is_the_product_of_its_matrix_exponentials(qubits: int, weight: int) -> None:
     basis = subspace(qubits, weight)
     rng = np.random.default_rng(0)
-    phase, (gamma, beta) = rng.normal(size=basis.size), (0.7, 1.1)
-    state = np.exp(-1j * gamma * phase) * basis.uniform()
-    for edge in ring_edges(qubits):
-        state = expm(0.5j * beta * _hop(basis, edge)) @ state
-    ansatz = RingAnsatz(basis, phase, layers=1)
-    np.testing.assert_allclose(ansatz.state(np.array([gamma, beta])), state, atol=1e-12)
+    phase, gammas = rng.normal(size=basis.size), (0.7, -0.4)
+    bricks = ring_bricks(qubits)
+    betas = rng.normal(size=(len(bricks), 2))
+    state = basis.uniform().astype(np.complex128)
+    for layer, gamma in enumerate(gammas):
+        state = np.exp(-1j * gamma * phase) * state
+        for edges, beta in zip(bricks, betas[:, layer], strict=True):
+            for edge in edges:
+                state = expm(0.5j * beta * _hop(basis, edge)) @ state
+    ansatz = RingAnsatz(basis, phase, layers=2)
+    angles = np.concatenate([gammas, betas.reshape(-1)])
+    np.testing.assert_allclose(ansatz.state(angles), state, atol=1e-12)
+
+
+@pytest.mark.parametrize("qubits", range(2, 9))
+def test_the_bricks_hold_every_edge_of_the_ring_once_and_touch_no_qubit_twice(qubits: int) -> None:
+    bricks = ring_bricks(qubits)
+    ring = {frozenset((wire, (wire + 1) % qubits)) for wire in range(qubits)}
+    assert sorted(map(sorted, ring)) == sorted(sorted(edge) for brick in bricks for edge in brick)
+    for brick in bricks:
+        touched = [wire for edge in brick for wire in edge]
+        assert len(set(touched)) == len(touched)
 
 
 def _ring(basis: Subspace) -> Ansatz:
@@ -82,9 +98,10 @@ def test_zero_angles_leave_the_dicke_state() -> None:
 
 
 def test_the_ramp_raises_the_phase_and_lowers_the_mixer() -> None:
-    gamma, beta = ramp(4).reshape(2, 4)
+    gamma, first, second = ramp(4, bricks=2).reshape(3, 4)
     assert (np.diff(gamma) > 0).all()
-    assert (np.diff(beta) < 0).all()
+    assert (np.diff(first) < 0).all()
+    np.testing.assert_array_equal(first, second)
 
 
 def test_the_conditional_value_is_the_mean_of_the_best_share() -> None:

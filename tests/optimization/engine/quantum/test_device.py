@@ -12,12 +12,13 @@ from optimization.engine.quantum.ansatz import GivensAnsatz, RingAnsatz, brickwo
 from optimization.engine.quantum.circuits import (
     DickeState,
     PhaseSeparator,
-    XYRing,
+    XYBrick,
     givens_operations,
     ring_operations,
 )
 from optimization.engine.quantum.device import SubspaceDevice
 from optimization.engine.quantum.landscape import QuadraticForm
+from optimization.engine.quantum.mixer import ring_bricks
 from optimization.engine.quantum.subspace import subspace
 
 EXACT = 1e-12
@@ -35,7 +36,8 @@ def _ring_circuit(qubits: int, weight: int) -> Callable[[Any], None]:
     form = _form(qubits)
 
     def circuit(angles: Any) -> None:
-        ring_operations(subspace(qubits, weight), form, angles.reshape(2, 2), range(qubits))
+        rows = angles.reshape(1 + len(ring_bricks(qubits)), -1)
+        ring_operations(subspace(qubits, weight), form, rows, range(qubits))
 
     return circuit
 
@@ -72,7 +74,8 @@ def _state(circuit: Callable[[Any], None], device: Any, angles: Any) -> Any:
 
 
 CIRCUITS = [_ring_circuit, _givens_circuit, _mixed_circuit]
-ANGLES = np.array([0.3, 0.5, 0.9, -0.4])
+ANGLES = np.sin(np.arange(1.0, 13.0))
+"""Twelve angles: whole layers of rings with one, two and three bricks."""
 
 
 @pytest.mark.parametrize("build", CIRCUITS)
@@ -89,7 +92,7 @@ def test_amplitudes_equal_those_of_other_devices(
 
 def test_the_device_runs_the_kernel_that_the_solvers_use() -> None:
     basis, form = subspace(6, 3), _form(6)
-    ring = RingAnsatz(basis, form.values(basis.bits), layers=2)
+    ring = RingAnsatz(basis, form.values(basis.bits), layers=4)
     state = _state(_ring_circuit(6, 3), SubspaceDevice(6, 3), ANGLES)
     np.testing.assert_allclose(state[basis.states], ring.state(ANGLES), atol=EXACT)
     givens = GivensAnsatz(basis, depth=2)
@@ -139,7 +142,7 @@ def test_any_cost_of_the_probabilities_is_differentiable(device_vjp: bool) -> No
     node = qml.QNode(run, SubspaceDevice(6, 3), diff_method="device", device_vjp=device_vjp)
     angles = pnp.array(ANGLES, requires_grad=True)
     ours = qml.grad(lambda x: qml.math.sum(node(x) * costs))(angles)
-    kernel = RingAnsatz(basis, form.values(basis.bits), layers=2)
+    kernel = RingAnsatz(basis, form.values(basis.bits), layers=4)
     inside = costs[basis.states]
     _, expected = kernel.value_and_gradient(ANGLES, lambda p: (float(p @ inside), inside))
     np.testing.assert_allclose(ours, expected, rtol=0, atol=EXACT)
@@ -217,7 +220,7 @@ def test_operations_equal_their_decompositions(qubits: int, weight: int) -> None
     prepared = matrix(DickeState(weight, wires).decomposition())[:, 0]
     vector = DickeState(weight, wires).state_vector().reshape(-1)
     np.testing.assert_allclose(prepared, vector, rtol=0, atol=EXACT)
-    names = {operation.name for operation in XYRing(0.4, wires).decomposition()}
+    names = {operation.name for operation in XYBrick(0.4, 0, wires).decomposition()}
     assert names == {"IsingXY"}
 
 

@@ -23,7 +23,7 @@ def _form(qubits: int) -> QuadraticForm:
 @pytest.mark.parametrize(
     "gates",
     [
-        ring_circuit(subspace(7, 3), _form(7), np.ones((2, 2))),
+        ring_circuit(subspace(7, 3), _form(7), np.ones((4, 2))),
         givens_circuit(subspace(6, 3), np.ones(9)),
         dicke_gates(5, 4),
     ],
@@ -39,6 +39,6 @@ def test_depth_and_pairs_equal_pennylanes(gates: list[Gate]) -> None:
 
 
 def test_a_dense_phase_has_a_gate_for_every_pair() -> None:
-    gates = ring_circuit(subspace(5, 2), _form(5), np.ones((2, 1)))
+    gates = ring_circuit(subspace(5, 2), _form(5), np.ones((4, 1)))
     assert sum(gate.name == "IsingZZ" for gate in gates) == 10
     assert sum(gate.name == "IsingXY" for gate in gates) == 5
