@@ -2,22 +2,14 @@
 
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from django.conf import settings
-from redis.client import Pipeline
 
 from marketdata.models import Source
 from marketdata.redis_client import redis_client, redis_key
 from marketdata.signals import tick_recorded
-
-_COPY = """
-local quotes = {}
-for i = 2, #ARGV do quotes[i - 1] = redis.call('HGET', KEYS[1], ARGV[i]) end
-redis.call('SET', KEYS[2], cjson.encode(quotes), 'EX', ARGV[1])
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,20 +77,6 @@ def latest_quotes(symbols: Iterable[str] | None = None) -> dict[str, Quote]:
         names = list(symbols)
         values = list(redis_client().hmget(_quotes_key(), names)) if names else []
     decoded = [_decode(value) for value in values if value is not None]
-    return {quote.symbol: quote for quote in decoded}
-
-
-def copy_quotes(pipe: Pipeline, symbols: Sequence[str], key: str, seconds: int) -> None:
-    """Copy the newest quotes to another key, inside Redis and as one of a pipeline's commands."""
-    pipe.eval(_COPY, 2, _quotes_key(), key, seconds, *symbols)
-
-
-def copied_quotes(key: str) -> dict[str, Quote] | None:
-    """What ``copy_quotes`` kept, by symbol; None when it is gone."""
-    kept: Any = redis_client().get(key)
-    if kept is None:
-        return None
-    decoded = [_decode(value) for value in json.loads(kept) if value]
     return {quote.symbol: quote for quote in decoded}
 
 

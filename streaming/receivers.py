@@ -89,14 +89,16 @@ def _last_word(request: OptimizationRequest) -> Mapping[str, Any]:
 
 
 def tell_risk_breach(portfolio: Portfolio, breach: Mapping[str, Any], **_kwargs: Any) -> None:
-    """Tell that a watched portfolio went beyond one of its limits."""
+    """Tell that a watched portfolio went beyond one of its limits, once for each tick and limit.
+
+    Raises:
+        RedisError: It could not be told, or not to everybody; tell it again.
+    """
     address = Address(
         owner=portfolio.owner, topic=Topic.RISK_ALERTS, subject=portfolio.portfolio_id
     )
-    try:
-        publish_durable(address, risk_alert_frame(portfolio, breach))
-    except RedisError as error:
-        logger.warning("%s: alert not told: %s", portfolio, error)
+    name = f"{portfolio.portfolio_id}:{breach['quantity']}:{breach['limit']}:{breach['at']}"
+    publish_durable(address, risk_alert_frame(portfolio, breach), once=name)
 
 
 def tell_prices(quotes: Mapping[str, Quote], ticks: int, **_kwargs: Any) -> None:

@@ -1,5 +1,6 @@
 """From a recorded request to the engine's problem, the same in the web process and in a worker."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from marketdata.errors import MarketDataError, UnknownSymbolError
-from marketdata.quotes import latest_quotes
+from marketdata.quotes import Quote, latest_quotes
 from marketdata.selectors import ReturnWindow, current_data_version, return_window
 from optimization.engine.problem import FloatArray, Objective, Problem
 from optimization.errors import MarketDataUnavailableError
@@ -55,12 +56,17 @@ class MarketProblem:
     quoted_at: float
 
 
-def build_problem(request: OptimizationRequest, live: LiveReturn | None = None) -> MarketProblem:
+def build_problem(
+    request: OptimizationRequest,
+    live: LiveReturn | None = None,
+    quotes: Mapping[str, Quote] | None = None,
+) -> MarketProblem:
     """Load the window of a request and state its problem.
 
     Args:
         request: What is asked.
         live: A recorded unfinished return; the newest quotes' when left out and asked for.
+        quotes: Newest quotes of its symbols; looked up when left out and asked for.
 
     Raises:
         MarketDataUnavailableError: A symbol is unknown or its history too short.
@@ -75,7 +81,7 @@ def build_problem(request: OptimizationRequest, live: LiveReturn | None = None) 
         raise market_data_error(error, symbols) from error
     returns, quoted_at = window.returns, _midnight(window)
     if live is None and parameters.include_live:
-        live = _live_return(window)
+        live = _live_return(window, quotes)
     if live is not None:
         returns = np.vstack([returns, live.returns])
         quoted_at = live.quoted_at
@@ -102,9 +108,10 @@ def market_data_error(
     return MarketDataUnavailableError(str(error), paths or ["symbols"], code)
 
 
-def _live_return(window: ReturnWindow) -> LiveReturn | None:
+def _live_return(window: ReturnWindow, quotes: Mapping[str, Quote] | None) -> LiveReturn | None:
     """Today's unfinished return from the last closes to the newest quotes, if all are quoted."""
-    quotes = latest_quotes(window.symbols)
+    if quotes is None:
+        quotes = latest_quotes(window.symbols)
     if len(quotes) < len(window.symbols):
         return None
     prices = np.array([quotes[symbol].price for symbol in window.symbols])

@@ -15,7 +15,7 @@ from django.conf import settings
 from django.core.cache import DEFAULT_CACHE_ALIAS, cache, caches
 from redis.client import Pipeline
 
-from marketdata.quotes import copied_quotes, copy_quotes, latest_quotes
+from marketdata.quotes import Quote, latest_quotes
 from marketdata.redis_client import redis_client, redis_key
 from optimization.models import OptimizationRequest
 
@@ -66,13 +66,17 @@ def look_up(request: OptimizationRequest, data_version: str) -> dict[str, Any] |
 
 
 def store(
-    request: OptimizationRequest, data_version: str, result: Mapping[str, Any], pipe: Pipeline
+    request: OptimizationRequest,
+    result: Mapping[str, Any],
+    quotes: Mapping[str, Quote],
+    pipe: Pipeline,
 ) -> None:
-    """Keep a fresh result, and beside it the quotes of its symbols, once ``pipe`` is executed."""
-    key = cache_key(request, data_version)
+    """Keep a fresh result and its symbols' quotes when it was solved, once ``pipe`` is executed."""
+    key = cache_key(request, request.data_version)
     shared: Any = caches[DEFAULT_CACHE_ALIAS]
     shared.set_in(pipe, key, dict(result), settings.CACHE_TTL)
-    copy_quotes(pipe, request.symbols, _quotes_key(key), settings.CACHE_TTL)
+    prices = {symbol: quote.price for symbol, quote in quotes.items()}
+    pipe.set(_quotes_key(key), json.dumps(prices), ex=settings.CACHE_TTL)
     pipe.zadd(redis_key("cache", "ends"), {key: time.time() + settings.CACHE_TTL})
 
 
@@ -103,10 +107,10 @@ def _quotes_key(key: str) -> str:
 
 def _quotes_hold(key: str, symbols: Sequence[str]) -> bool:
     """Whether every quote is within ``CACHE_PRICE_TOLERANCE`` of what it was."""
-    then, now = copied_quotes(_quotes_key(key)), latest_quotes(symbols)
-    if then is None or then.keys() != now.keys():
+    kept: Any = redis_client().get(_quotes_key(key))
+    then: dict[str, float] = json.loads(kept) if kept is not None else {}
+    now = latest_quotes(symbols)
+    if kept is None or then.keys() != now.keys():
         return False
     tolerance = settings.CACHE_PRICE_TOLERANCE
-    return all(
-        abs(now[symbol].price / quote.price - 1.0) <= tolerance for symbol, quote in then.items()
-    )
+    return all(abs(now[symbol].price / price - 1.0) <= tolerance for symbol, price in then.items())

@@ -2,14 +2,17 @@
 
 import json
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from django.conf import settings
 from django.utils import timezone
 from redis.client import Pipeline
+from redis.exceptions import RedisError
 from structlog.contextvars import bound_contextvars
 
+from marketdata.quotes import Quote, latest_quotes
 from marketdata.redis_client import redis_client
 from optimization.engine import (
     FrontierPoint,
@@ -92,7 +95,8 @@ def _run(request: OptimizationRequest, lease: Lease, afterwards: Pipeline) -> No
         return
     try:
         with span("solve", method=request.method, assets=len(request.symbols)):
-            result = _solve(request, lease)
+            quotes = _quotes(request)
+            result = _solve(request, quotes, lease)
     except SolveCancelledError:
         logger.info("%s: solver stopped, lease %s", request.request_id, lease.state)
     except (EngineError, RequestError) as error:
@@ -103,11 +107,22 @@ def _run(request: OptimizationRequest, lease: Lease, afterwards: Pipeline) -> No
         request_fail(request, error_document("solver_failure", message))
     else:
         if request_succeed(request, result):
-            _remember(request, result, afterwards)
+            _remember(request, result, quotes, afterwards)
 
 
-def _solve(request: OptimizationRequest, lease: Lease) -> dict[str, Any]:
-    market = build_problem(request)
+def _quotes(request: OptimizationRequest) -> dict[str, Quote] | None:
+    """What the symbols are quoted at; None while Redis is away, which not every solve needs."""
+    try:
+        return latest_quotes(request.symbols)
+    except RedisError as error:
+        logger.warning("%s: no quotes to keep the result with: %s", request.request_id, error)
+        return None
+
+
+def _solve(
+    request: OptimizationRequest, quotes: Mapping[str, Quote] | None, lease: Lease
+) -> dict[str, Any]:
+    market = build_problem(request, quotes=quotes)
     if request.kind == Kind.FRONTIER:
         return _trace_frontier(request, market, lease)
     seed = DataParameters.of(request.parameters).seed
@@ -165,10 +180,16 @@ def _trace_frontier(
     return frontier_document(request, market, points)
 
 
-def _remember(request: OptimizationRequest, result: dict[str, Any], pipe: Pipeline) -> None:
+def _remember(
+    request: OptimizationRequest,
+    result: dict[str, Any],
+    quotes: Mapping[str, Quote] | None,
+    pipe: Pipeline,
+) -> None:
     """What later requests may use: the result, and how long it took."""
     workload = Workload(Method(request.method), len(request.symbols))
-    result_cache.store(request, request.data_version, result, pipe)
+    if quotes is not None:
+        result_cache.store(request, result, quotes, pipe)
     record_duration(workload, request.optimization_time or 0.0, pipe)
 
 

@@ -1,10 +1,11 @@
 """Decides at every tick which watched portfolios are optimised again; runs beside the feed."""
 
 import logging
+import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -17,7 +18,7 @@ from marketdata.errors import MarketDataError
 from marketdata.quotes import Quote
 from marketdata.selectors import current_data_version
 from optimization.engine.problem import FloatArray, Method, Objective
-from optimization.errors import QueueFullError, RequestError
+from optimization.errors import RequestError
 from optimization.models import TERMINAL, OptimizationRequest, Portfolio
 from optimization.services import request_submit
 from optimization.signals import risk_breached
@@ -44,10 +45,20 @@ WATCHER_CLIENT = "watcher"
 
 @dataclass(slots=True)
 class _Watched:
-    """What the watcher remembers of one portfolio between ticks."""
+    """What the watcher remembers of one portfolio between ticks.
+
+    Attributes:
+        portfolio: Its newest row.
+        rules: What makes it be optimised.
+        since: Epoch seconds of the last run, or of its beginning: rules of time count from here.
+        last_run: Epoch seconds of the last run; the interval between runs counts from here.
+        pending: What fired first since then.
+        request_id: The run that has not ended.
+    """
 
     portfolio: Portfolio
     rules: list[Rule]
+    since: float
     last_run: float
     pending: Fired | None = None
     request_id: str | None = None
@@ -74,6 +85,7 @@ class Watcher:
         self._timed: list[tuple[int, TimeBasedRule]] = []
         self._waiting: set[int] = set()
         self._running: set[int] = set()
+        self._untold: deque[tuple[Portfolio, Mapping[str, Any]]] = deque()
 
     def on_tick(self, quotes: Mapping[str, Quote]) -> None:
         """Take newest quotes in and act on them; errors of a backend wait for the next tick."""
@@ -87,7 +99,9 @@ class Watcher:
             for symbol in quotes.keys() & self._universe.keys():
                 self._prices[self._universe[symbol]] = quotes[symbol].price
             self._settle()
-            self._act(self._evaluate())
+            self._note(self._evaluate(max(quote.timestamp for quote in quotes.values())))
+            self._alert()
+            self._submit_ready()
         except (RedisError, DatabaseError, MarketDataError) as error:
             logger.warning("this tick is not acted on: %s", error)
 
@@ -136,21 +150,27 @@ class Watcher:
             watched.portfolio.refresh_from_db()
             self._book.replace(row, portfolios.position_of(watched.portfolio))
 
-    def _evaluate(self) -> list[Fired]:
+    def _evaluate(self, at: float) -> list[Fired]:
+        """What fires at the tick of epoch seconds ``at``."""
         if self._book is None:
             return []
+        # News first: they may fail to come, and rules that have fired would not fire again.
+        fired = [*self._news(), *self._due(at)]
         with np.errstate(invalid="ignore", divide="ignore"):
-            fired = self._rules.fired(self._book.quantities(self._prices))
-        now = self._clock()
-        fired += self._due(now)
-        fired += self._news()
-        return fired
+            fired += self._rules.fired(self._book.quantities(self._prices))
+        return [replace(one, detail={**one.detail, **self._tick(one.row, at)}) for one in fired]
 
-    def _due(self, now: float) -> Iterator[Fired]:
+    def _tick(self, row: int, at: float) -> dict[str, Any]:
+        """The tick that a rule fired at: its moment, and the prices of the portfolio's symbols."""
+        symbols = self._watched[row].portfolio.symbols
+        prices = {symbol: float(self._prices[self._universe[symbol]]) for symbol in symbols}
+        return {"at": at, "prices": {s: p if np.isfinite(p) else None for s, p in prices.items()}}
+
+    def _due(self, at: float) -> Iterator[Fired]:
         for row, rule in self._timed:
-            if now >= next_due(rule, self._watched[row].last_run):
-                at = datetime.fromtimestamp(now, UTC).isoformat()
-                yield Fired(row, rule, {"due_at": at})
+            due = next_due(rule, self._watched[row].since)
+            if at >= due:
+                yield Fired(row, rule, {"due_at": due})
 
     def _news(self) -> Iterator[Fired]:
         for event in events.take_events():
@@ -160,15 +180,25 @@ class Watcher:
                     if isinstance(rule, NewsRule) and (named or not event.symbols):
                         yield Fired(row, rule, {"headline": event.headline})
 
-    def _act(self, fired: list[Fired]) -> None:
-        """Alert at once; optimise as soon as the portfolio's interval allows."""
+    def _note(self, fired: list[Fired]) -> None:
+        """Keep what is to be told and what is to be optimised until it is done."""
         for one in fired:
             watched = self._watched[one.row]
             if isinstance(one.rule, RiskAlertRule):
-                risk_breached.send(sender=Portfolio, portfolio=watched.portfolio, breach=one.detail)
+                self._untold.append((watched.portfolio, one.detail))
             if watched.pending is None:
                 watched.pending = one
                 self._waiting.add(one.row)
+
+    def _alert(self) -> None:
+        """Tell breaches, the oldest first; one that a backend hinders is told at the next tick."""
+        while self._untold:
+            portfolio, breach = self._untold[0]
+            risk_breached.send(sender=Portfolio, portfolio=portfolio, breach=breach)
+            self._untold.popleft()
+
+    def _submit_ready(self) -> None:
+        """Optimise what waits, as soon as its interval allows."""
         now, ready = self._clock(), sorted(self._waiting - self._running)
         if ready and triggers_paused():
             return
@@ -177,19 +207,19 @@ class Watcher:
                 self._submit(row, now)
 
     def _submit(self, row: int, now: float) -> None:
-        """Ask for one optimisation; when the queue is full, again at the next tick."""
+        """Ask for one optimisation; again at the next tick when only then it can be taken."""
         watched = self._watched[row]
         assert watched.pending is not None  # noqa: S101 - only rows that wait come here
         try:
             receipt = request_submit(_submission(watched.portfolio, watched.pending))
-        except QueueFullError:
-            return
         except RequestError as error:
+            if error.retry:
+                return
             logger.warning("%s: %s", watched.portfolio, error.message)
         else:
             watched.request_id = receipt.request.request_id
             self._running.add(row)
-        watched.pending, watched.last_run = None, now
+        watched.pending, watched.last_run, watched.since = None, now, now
         self._waiting.discard(row)
 
 
@@ -197,11 +227,10 @@ def _merge(known: _Watched | None, portfolio: Portfolio) -> _Watched:
     """What is remembered of a portfolio, with its newest row and rules."""
     rules = RULES.validate_python(portfolio.rules)
     if known is not None:
-        return _Watched(portfolio, rules, known.last_run, known.pending, known.request_id)
-    last = portfolio.optimized_at or portfolio.created_at
+        return replace(known, portfolio=portfolio, rules=rules)
     optimized = portfolio.optimized_at
-    never = last.timestamp() - settings.OPTIMIZATION_INTERVAL
-    return _Watched(portfolio, rules, optimized.timestamp() if optimized else never)
+    since = (optimized or portfolio.created_at).timestamp()
+    return _Watched(portfolio, rules, since, since if optimized else -math.inf)
 
 
 def _submission(portfolio: Portfolio, fired: Fired) -> Submission:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from django.core.cache import cache
@@ -10,11 +11,12 @@ from pytest_django.fixtures import Settings
 from redis import Redis
 
 from marketdata.models import Source
-from marketdata.quotes import Quote, record_quotes
-from optimization.engine.problem import Constraints, Objective
+from marketdata.quotes import Quote, latest_quotes, record_quotes
+from optimization.engine.problem import Constraints, Method, Objective
 from optimization.models import OptimizationRequest, Status, Trigger
 from optimization.queue.lanes import Lane
 from optimization.services import request_submit
+from optimization.signals import request_progressed
 from optimization.solving import result_cache
 from optimization.solving.running import run_next
 from optimization.submissions import Submission
@@ -112,6 +114,30 @@ def test_a_result_is_stale_when_a_quote_has_moved_too_far(asked: Submit) -> None
     assert is_hit(automatic(asked()))
     record_quotes([quote("MSFT", 5.0)])
     assert not is_hit(automatic(asked()))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_result_stands_on_the_quotes_that_it_was_solved_on_not_on_later_ones(
+    asked: Submit,
+) -> None:
+    record_quotes([quote("AAPL", 100.0), quote("KO", 50.0), quote("MSFT", 200.0)])
+
+    def move(**_kwargs: Any) -> None:
+        record_quotes([quote("AAPL", 110.0)])
+
+    request_progressed.connect(move)
+    try:
+        search = asked(method=Method.SIMULATED_ANNEALING, parameters={"lookback": 252, "seed": 1})
+        receipt = request_submit(search)
+        assert run_next(Lane.HEURISTIC) is not None
+    finally:
+        request_progressed.disconnect(move)
+    assert latest_quotes(["AAPL"])["AAPL"].price == 110.0
+    receipt.request.refresh_from_db()
+    assert receipt.request.status == Status.SUCCEEDED
+    assert not is_hit(automatic(search))
+    record_quotes([quote("AAPL", 100.0)])
+    assert is_hit(automatic(search))
 
 
 def test_an_entry_lives_as_long_as_the_setting_says(

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from pytest_django.fixtures import Settings
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from marketdata.models import DataVersion, Source
 from marketdata.quotes import Quote, record_quotes
@@ -17,8 +18,9 @@ from optimization import signals
 from optimization.errors import InvalidRequestError, UnknownPortfolioError
 from optimization.models import OptimizationRequest, Portfolio, Status, Trigger
 from optimization.queue.lanes import Lane
+from optimization.services import request_submit
 from optimization.solving.running import run_next
-from optimization.submissions import Owner
+from optimization.submissions import Owner, Submission
 from optimization.watching import portfolios
 from optimization.watching.events import MarketEvent, event_post
 from optimization.watching.portfolios import WatchOrder, portfolio_unwatch, portfolio_watch
@@ -32,6 +34,7 @@ from optimization.watching.rules import (
     TimeBasedRule,
 )
 from optimization.watching.watcher import Watcher, watch_tick
+from streaming.receivers import tell_risk_breach
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_server", "market")]
 
@@ -197,6 +200,50 @@ def test_a_risk_alert_is_told_once_until_the_measure_was_below_its_limit(
     assert asked()[0].trigger == Trigger.RISK_ALERT
 
 
+def test_an_alert_that_could_not_be_told_is_told_at_the_next_tick(
+    watcher: Watcher, clock: Clock, alerts: list[dict[str, Any]]
+) -> None:
+    away = [True]
+
+    def hinder(**_kwargs: Any) -> None:
+        if away:
+            raise RedisConnectionError("away")
+
+    signals.risk_breached.disconnect(tell_risk_breach)
+    signals.risk_breached.connect(hinder)
+    try:
+        watch(RiskAlertRule(measure="concentration", limit=0.4))
+        skewed = {**closes(), "AAPL": closes()["AAPL"] * 2.0}
+        tick(watcher, clock, skewed)
+        assert asked() == []
+        away.clear()
+        alerts.clear()
+        tick(watcher, clock, skewed)
+    finally:
+        signals.risk_breached.disconnect(hinder)
+        signals.risk_breached.connect(tell_risk_breach)
+    assert len(alerts) == 1
+    assert alerts[0]["prices"] == pytest.approx(skewed)
+    assert len(asked()) == 1
+
+
+def test_what_the_full_queue_refuses_is_asked_for_again(
+    watcher: Watcher, clock: Clock, settings: Settings
+) -> None:
+    settings.MAX_QUEUE_SIZE = 1
+    lookback = {"lookback": 252}
+    request_submit(
+        Submission(owner=OWNER, client_id="test", symbols=("AAPL", "KO"), parameters=lookback)
+    )
+    watch(PriceChangeRule(threshold=0.02))
+    moved = {symbol: price * 1.03 for symbol, price in closes().items()}
+    tick(watcher, clock, moved)
+    assert len(asked()) == 1
+    run_next(Lane.CONVEX)
+    tick(watcher, clock, moved)
+    assert [request.trigger for request in asked()] == [Trigger.MANUAL, Trigger.PRICE_CHANGE]
+
+
 def test_watching_another_portfolio_does_not_repeat_an_alert(
     watcher: Watcher, clock: Clock, alerts: list[dict[str, Any]]
 ) -> None:
@@ -236,7 +283,11 @@ def test_news_fires_for_those_that_hold_what_it_names(watcher: Watcher, clock: C
     tick(watcher, clock, closes())
     (request,) = asked()
     assert request.trigger == Trigger.MARKET_EVENT
-    assert request.metadata["because"] == {"headline": "Apple reports"}
+    assert request.metadata["because"] == {
+        "headline": "Apple reports",
+        "at": clock.now,
+        "prices": closes(),
+    }
 
 
 def test_a_change_of_correlations_fires_when_new_bars_bring_it(
