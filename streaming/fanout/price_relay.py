@@ -76,6 +76,8 @@ class PriceRelay:
         self._ticks = ticks
         self._newest.update(prices)
         await self._tell(PriceBatch(prices, time.time()))
+        if self._status is not None and self._status.stale:
+            await self._look_at_feed()
         if lost:
             await self._make_up()
 
@@ -86,14 +88,11 @@ class PriceRelay:
             RedisError: Redis is away.
         """
         await self._settle(channel)
-        before, self._status = self._status, await run_blocking(feed_status)
-        if before is None or before.stale != self._status.stale:
-            for reader in list(self._readers):
-                reader.outbox.put(feed_status_frame(self._status))
-        behind = self._joined and self._status.ticks != self._ticks
+        ticks = await self._look_at_feed()
+        behind = self._joined and ticks != self._ticks
         # Once may be a batch that is on its way.
         if behind and self._behind == self._ticks:
-            self._ticks = self._status.ticks
+            self._ticks = ticks
             await self._make_up()
         self._behind = self._ticks if behind else None
 
@@ -101,6 +100,15 @@ class PriceRelay:
         """The group is heard no more, because its subscription has ended; ``look`` joins it."""
         async with self._lock:
             self._joined = False
+
+    async def _look_at_feed(self) -> int:
+        """Tell whether the feed is stale if that has changed; returns the count of its quotes."""
+        before, now = self._status, await run_blocking(feed_status)
+        self._status = now
+        if before is None or before.stale != now.stale:
+            for reader in list(self._readers):
+                reader.outbox.put(feed_status_frame(now))
+        return now.ticks
 
     async def _settle(self, channel: str) -> None:
         """Hear the group while there is a reader; what Redis hinders now ``look`` does later."""

@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from marketdata.quotes import feed_status
 from optimization import selectors
 from optimization.submissions import Owner
 from streaming.fanout.presence import Presence, present
@@ -57,6 +58,14 @@ class OptimizationServiceSerializer(serializers.Serializer[Any]):
     optimizers = OptimizersSerializer()
 
 
+class FeedSerializer(serializers.Serializer[Any]):
+    """The market feed; automatic triggers pause while it is stale."""
+
+    name = serializers.CharField(allow_blank=True)
+    last_tick = serializers.FloatField(allow_null=True)
+    stale = serializers.BooleanField()
+
+
 class ServiceStatusSerializer(serializers.Serializer[Any]):
     """The whole service."""
 
@@ -64,6 +73,7 @@ class ServiceStatusSerializer(serializers.Serializer[Any]):
     timestamp = serializers.CharField()
     websocket_connections = ConnectionsSerializer()
     optimization_service = OptimizationServiceSerializer()
+    feed = FeedSerializer()
 
 
 class StatusView(APIView):
@@ -82,6 +92,7 @@ class StatusView(APIView):
             "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
             "websocket_connections": _connections(present(), request),
             "optimization_service": service,
+            "feed": feed_status(),
         }
         return Response(ServiceStatusSerializer(document).data)
 

@@ -36,6 +36,7 @@ class Server:
         self.data_dir = data_dir
         self.lines: list[str] = []
         self._news = threading.Condition()
+        self.environment = {**server_environment(data_dir), **environment}
         command = [sys.executable, "manage.py", "serve", *(arguments or ("--port", "0"))]
         if shutil.which("setpriv"):
             # A killed test run must not leave its server behind.
@@ -43,7 +44,7 @@ class Server:
         self.process = subprocess.Popen(
             command,
             cwd=ROOT,
-            env={**server_environment(data_dir), **environment},
+            env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -140,6 +141,20 @@ def server_environment(data_dir: Path) -> dict[str, str]:
     """Variables of the processes that run on a folder: their own services, and no others."""
     inherited = {k: v for k, v in os.environ.items() if k not in services.ADDRESSES}
     return {**inherited, **services.part(data_dir.name), "DATA_DIR": str(data_dir)}
+
+
+def manage(data_dir: Path, *arguments: str, **settings: str) -> str:
+    """Run a command of an installation to its end; returns what it printed."""
+    done = subprocess.run(
+        [sys.executable, "manage.py", *arguments],
+        cwd=ROOT,
+        env={**server_environment(data_dir), **settings},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def command_line(process: psutil.Process) -> str:
