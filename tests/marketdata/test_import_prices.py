@@ -1,6 +1,7 @@
 """``manage.py import_prices``."""
 
 import datetime as dt
+import json
 from io import StringIO
 from pathlib import Path
 
@@ -35,6 +36,20 @@ def test_a_file_becomes_a_new_data_version(market: DataVersion, file: Path) -> N
     np.testing.assert_allclose(return_window(["NEW"], 2).returns, [[0.1], [0.1]], atol=1e-15)
     assert return_window(["AAPL"], 252).end == dt.date(2022, 12, 28)
     assert load_panel(market.name).symbols != load_panel(version).symbols
+
+
+def test_json_says_what_came_in(market: DataVersion, file: Path) -> None:
+    file.write_text(LONG)
+    out = StringIO()
+    call_command("import_prices", file, json=True, stdout=out, stderr=StringIO())
+    assert json.loads(out.getvalue()) == {
+        "data_version": current_data_version(),
+        "symbols": ["NEW"],
+        "bars": 3,
+        "first": "2024-01-02",
+        "last": "2024-01-04",
+        "source": "real",
+    }
 
 
 def test_a_bad_row_leaves_nothing_half_imported(market: DataVersion, file: Path) -> None:

@@ -1,5 +1,6 @@
 """``manage.py run_feed`` as a process."""
 
+import json
 import os
 import signal
 import subprocess
@@ -22,6 +23,7 @@ def manage(*words: str, folder: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, str(ROOT / "manage.py"), *words],
         env={**os.environ, "DATA_DIR": str(folder)},
+        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
@@ -77,6 +79,20 @@ def test_a_replay_plays_days_and_then_stays_until_it_is_told_to_go(
     feed.send_signal(signal.SIGTERM)
     assert ended(feed)[0] == 0
     assert {s: q.price for s, q in latest_quotes().items()} == {"AAPL": 0.31, "KO": 2.3}
+
+
+def test_json_prints_each_quote_as_a_line(redis_server: Redis, folder: Path) -> None:
+    words = ["run_feed", "simulated", "--symbols=AAPL", "--rate=20", "--seed=7", "--json"]
+    feed = manage(*words, folder=folder)
+    assert feed.stdout is not None
+    quotes = [json.loads(feed.stdout.readline()) for _ in range(3)]
+    feed.send_signal(signal.SIGTERM)
+    assert ended(feed)[0] == 0
+    assert [(q["symbol"], q["source"], q["feed"]) for q in quotes] == [
+        ("AAPL", "simulated", "simulated")
+    ] * 3
+    times = [quote["timestamp"] for quote in quotes]
+    assert times == sorted(set(times))
 
 
 def test_without_redis_the_feed_says_so(market: DataVersion, settings: Settings) -> None:

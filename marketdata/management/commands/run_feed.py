@@ -2,8 +2,10 @@
 
 import argparse
 import asyncio
+import dataclasses
+import json
 import signal
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +18,18 @@ from marketdata.errors import MarketDataError
 from marketdata.feeds.base import Backoff, Feed, Recorder, run
 from marketdata.feeds.registry import FEEDS, FeedOptions, build_feed
 from marketdata.quarantine import Limits, TickFilter
+from marketdata.quotes import Quote
 from marketdata.selectors import last_closes
+from marketdata.signals import tick_recorded
 
 
 class Command(BaseCommand):
     """Run one feed in the foreground; SIGTERM or SIGINT ends it."""
 
-    help = "Run a market feed until SIGTERM or SIGINT."
+    help = (
+        "Run a market feed until SIGTERM or SIGINT."
+        " Exit code 1: it cannot run, and why; 0: it was told to stop."
+    )
     # The URL checks would load the web side into a process that never serves.
     requires_system_checks = ()
 
@@ -42,6 +49,9 @@ class Command(BaseCommand):
         )
         parser.add_argument("--file", type=Path, help="CSV file of a replay; else the sample")
         parser.add_argument("--seed", type=int, help="seed of everything random")
+        parser.add_argument(
+            "--json", action="store_true", help="print every quote as a line of JSON, too"
+        )
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Run until a signal comes or the feed ends."""
@@ -55,6 +65,8 @@ class Command(BaseCommand):
             )
             feed = build_feed(options["name"], feed_options)
             recorder = Recorder(TickFilter.starting_at(last_closes(), Limits()))
+            if options["json"]:
+                tick_recorded.connect(self._print, weak=False)
             self.stderr.write(f"Feed {feed.name}: running")
             self.stderr.flush()
             asyncio.run(_until_stopped(feed, recorder, np.random.default_rng(options["seed"])))
@@ -62,7 +74,14 @@ class Command(BaseCommand):
             raise CommandError(error.message) from error
         except RedisError as error:
             raise CommandError(f"the Redis of REDIS_URL does not answer: {error}") from error
+        finally:
+            tick_recorded.disconnect(self._print)
         self.stderr.write(f"Feed {feed.name}: stopped")
+
+    def _print(self, *, quotes: Iterable[Quote], **_kwargs: Any) -> None:
+        for quote in quotes:
+            self.stdout.write(json.dumps(dataclasses.asdict(quote)))
+        self.stdout.flush()
 
 
 async def _until_stopped(feed: Feed, recorder: Recorder, rng: np.random.Generator) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
 from rich.table import Table
 
 from optimization.command_line import console, refusal
@@ -34,7 +35,10 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Solve, compare, print."""
-        recorded, result = _recorded(options["request_id"])
+        try:
+            recorded, result = _recorded(options["request_id"])
+        except DatabaseError as error:
+            raise CommandError(f"{error}; run: manage.py doctor") from error
         then = _weights(result)
         with console(self.stderr).status(f"{recorded.method} on {recorded.data_version}"):
             try:

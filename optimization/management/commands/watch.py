@@ -106,8 +106,8 @@ def _rule(text: str) -> Rule:
         return RULES.validate_json(f"[{text}]")[0]
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
-        path = ".".join(map(str, problem["loc"][1:]))
-        raise CommandError(f"--trigger {text}: {path}: {problem['msg']}") from error
+        place = "".join(f"{part}: " for part in problem["loc"][1:])
+        raise CommandError(f"--trigger {text}: {place}{problem['msg']}") from error
 
 
 def _watched(owner: Owner) -> QuerySet[Portfolio]:
