@@ -7,6 +7,9 @@ export PYTHON
 export OPENBLAS_NUM_THREADS ?= 1
 export OMP_NUM_THREADS ?= 1
 
+# Network namespaces take root; everything else does not.
+WHERE := not browser$(shell [ "$$(id -u)" = 0 ] || echo ' and not hosts')
+
 .DEFAULT_GOAL := help
 .PHONY: help run test fuzz test-services test-faults test-image lint format lock install install-dev install-bench \
 	system-packages dashboard bench clean
@@ -19,13 +22,13 @@ run: install dashboard ## Start the server and everything it needs (PORT=9000 fo
 	@exec $(BIN)/python manage.py serve
 
 test: install-dev system-packages dashboard lint ## Install what the tests need and run all of them
-	@$(BIN)/pytest -m "not browser" $(PYTEST_ARGS)
-	@TEST_SERVICES=true $(BIN)/pytest -m "services and not browser" $(PYTEST_ARGS)
+	@$(BIN)/pytest -m "$(WHERE)" $(PYTEST_ARGS)
+	@TEST_SERVICES=true $(BIN)/pytest -m "services and not browser and not hosts" $(PYTEST_ARGS)
 	@# A process of its own: Playwright keeps an event loop running, which no asyncio test survives.
 	@exec $(BIN)/pytest -m browser $(PYTEST_ARGS)
 
 test-services: install-dev system-packages ## Run the tests on PostgreSQL, Redis over TCP and RabbitMQ
-	@TEST_SERVICES=true exec $(BIN)/pytest -m "not browser" $(PYTEST_ARGS)
+	@TEST_SERVICES=true exec $(BIN)/pytest -m "$(WHERE)" $(PYTEST_ARGS)
 
 test-faults: install-dev ## Run only the tests that break real processes and connections
 	@exec $(BIN)/pytest -m faults $(PYTEST_ARGS)
