@@ -9,12 +9,15 @@ from types import ModuleType
 OPTIONAL = (
     # Twisted: TLS, which a proxy in front of this server speaks.
     "OpenSSL",
-    # structlog: tracebacks in colour.
+    # structlog, REST framework: tracebacks and pages in colour.
     "rich",
+    "pygments",
+    # Django's test client, which drf-spectacular imports: templates that nobody has here.
+    "jinja2",
     # redis-py: OCSP, and channels_redis: encryption, neither of which is configured.
     "cryptography",
-    # REST framework: a client of its own.
-    "requests",
+    # redis-py: figures that nobody gathers; our traces come from another part of that library.
+    "opentelemetry.sdk.metrics",
 )
 """Libraries whose users do without them when they are not installed."""
 

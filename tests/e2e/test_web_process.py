@@ -14,7 +14,7 @@ pytestmark = pytest.mark.e2e
 
 SOLVERS = ("cvxpy", "pennylane", "skfolio", "clarabel", "highspy", "daqp", "sklearn", "pandas")
 # What nothing in the web process needs; see quantumedge/lean.py.
-UNUSED = ("OpenSSL", "cryptography", "requests", "rich", "scipy")
+UNUSED = ("OpenSSL", "cryptography", "jinja2", "pygments", "rich", "scipy")
 HEAVY = (*SOLVERS, *UNUSED)
 
 PROGRAM = f"""

@@ -30,6 +30,9 @@ class Command(BaseCommand):
         """Run until a signal ends it."""
         if connection.vendor != "postgresql":
             leave_out("psycopg")
+        if not settings.TRACES_URL:
+            # REST framework imports it for a client of its own; traces are exported by it.
+            leave_out("requests")
         # Importing the web server replaces Twisted's reactor, so only when it is wanted.
         from quantumedge.webserver import PacedServer  # noqa: PLC0415 # isort: skip - first
         from quantumedge.asgi import application  # noqa: PLC0415
