@@ -1,12 +1,14 @@
 """How long the server took to serve again after each fault, told at the end of the run."""
 
+import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 import pytest
 
 from tests.e2e.harness import Server, data_folder, serving
+from tests.faults.cluster import Cluster, cluster
 
 Recovering = Callable[[str], AbstractContextManager[None]]
 
@@ -23,6 +25,20 @@ def server() -> Iterator[Server]:
     with data_folder() as folder, serving(folder, FEED="simulated") as server:
         server.wait_ready()
         yield server
+
+
+@pytest.fixture(scope="package")
+def made() -> Iterator[Cluster]:
+    """A server with a proxy in each line."""
+    with ExitStack() as stack:
+        ports = []
+        for _ in range(2):
+            probe = stack.enter_context(socket.socket())
+            probe.bind(("127.0.0.1", 0))
+            ports.append(probe.getsockname()[1])
+        stack.pop_all().close()
+        made = stack.enter_context(cluster(*ports))
+        yield made
 
 
 @pytest.fixture

@@ -3,9 +3,11 @@
 import asyncio
 import functools
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from typing import cast
 
+import psutil
 import pytest
 from redis import Redis
 from websockets.asyncio.client import ClientConnection
@@ -184,3 +186,36 @@ async def test_a_killed_feed(work: Trial, server: Server, recovering: Recovering
             await next_price(reader)
     await work.served()
     await work.judged()
+
+
+async def test_a_database_without_room(work: Trial, server: Server, recovering: Recovering) -> None:
+    """No process may write beyond the first page of any file, as on a full disk."""
+    await work.ask_long(1.0)
+    with no_room(server):
+        key = await work.clients[1].ask()
+        await work.clients[1].hear(lambda events: any(is_refused_for_now(e, key) for e in events))
+    with recovering("a full disk that has room again"):
+        await work.clients[1].end(key)
+    await work.judged(overtaken=2)
+
+
+def is_refused_for_now(event: Event, key: str) -> bool:
+    """Whether a request was answered with a clear error after which to try again."""
+    data = event.frame["data"]
+    return event.is_refusal and event.key == key and data["code"] == "service_unavailable"
+
+
+@contextmanager
+def no_room(server: Server) -> Iterator[None]:
+    """Keep web process and workers from making any file longer than one page."""
+    parents = [server.child(word) for word in (WEB, CONVEX, HEURISTIC)]
+    processes = [p for parent in parents for p in [parent, *parent.children(recursive=True)]]
+    before = [process.rlimit(psutil.RLIMIT_FSIZE) for process in processes]
+    for process, (_, hard) in zip(processes, before, strict=True):
+        process.rlimit(psutil.RLIMIT_FSIZE, (4096, hard))
+    try:
+        yield
+    finally:
+        for process, limits in zip(processes, before, strict=True):
+            if process.is_running():
+                process.rlimit(psutil.RLIMIT_FSIZE, limits)

@@ -1,14 +1,12 @@
 """Every line between two parts is slowed, cut or left dead; whatever was accepted ends once."""
 
 import asyncio
-import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack
+from collections.abc import AsyncIterator
 
 import pytest
 
 from tests.e2e.harness import wait_until
-from tests.faults.cluster import Cluster, cluster
+from tests.faults.cluster import Cluster
 from tests.faults.conftest import Recovering
 from tests.faults.trial import Trial, trial
 
@@ -17,20 +15,6 @@ pytestmark = [pytest.mark.e2e, pytest.mark.faults]
 PAIRS = ("client-web", "web-redis", "worker-redis", "web-postgresql", "worker-postgresql")
 OVERTAKEN = {"worker-redis": 2, "worker-postgresql": 2}
 """Requests that a pair's fault may hold up after their claim: one for each pool process."""
-
-
-@pytest.fixture(scope="module")
-def made() -> Iterator[Cluster]:
-    """A server with a proxy in each line."""
-    with ExitStack() as stack:
-        ports = []
-        for _ in range(2):
-            probe = stack.enter_context(socket.socket())
-            probe.bind(("127.0.0.1", 0))
-            ports.append(probe.getsockname()[1])
-        stack.pop_all().close()
-        made = stack.enter_context(cluster(*ports))
-        yield made
 
 
 @pytest.fixture
@@ -85,3 +69,19 @@ async def test_a_line_that_is_half_open(
         {"type": "optimization_cancel", "data": {"request_id": await client.request_id(key)}}
     )
     await work.judged(overtaken=OVERTAKEN.get(pair, 0))
+
+
+async def test_a_database_that_crashes_in_the_middle_of_commits(
+    made: Cluster, work: Trial, recovering: Recovering
+) -> None:
+    """Over slow lines commits are under way at every moment, so that each crash meets some."""
+    slow = [made.links[f"{process}-postgresql"] for process in ("web", "worker")]
+    for _ in range(3):
+        with slow[0].delaying(0.05), slow[1].delaying(0.05):
+            await work.burst(3)
+            await work.served()
+            await asyncio.to_thread(made.postgresql.crash)
+        await asyncio.to_thread(made.postgresql.start)
+        with recovering("crash of PostgreSQL in the middle of commits"):
+            await work.served()
+    await work.judged(overtaken=6)
