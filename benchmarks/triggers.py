@@ -1,15 +1,24 @@
-"""How long a tick takes when ten thousand portfolios watch it.
+"""How long a tick takes when ten thousand portfolios watch it, and what a real server makes of it.
 
-Builds a book of N portfolios over S symbols (a factor model with a fixed seed), gives each of
-them rules of every vectorised kind, and times ticks: prices in, quantities, rules, fired ones out.
-No request is submitted. One core; run with OPENBLAS_NUM_THREADS=1.
+First a book of N portfolios over S symbols (a factor model with a fixed seed), each with rules of
+every vectorised kind: ticks are timed from prices to fired rules, on one core, and no request is
+submitted. Then ``manage.py serve`` with a thousand watched portfolios on a feed of ten ticks a
+second: how late ticks and results come, and how the queue and the watchers' backlog grow over
+minutes. Run with OPENBLAS_NUM_THREADS=1.
 """
 
 import argparse
+import asyncio
 import json
 import os
+import sys
 import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "quantumedge.settings")
 
 import django
@@ -27,6 +36,8 @@ from optimization.watching.rules import (
     RiskAlertRule,
     Rule,
 )
+from tests.e2e.client import TWENTY, Frame, ask, kind, optimise, send
+from tests.e2e.harness import Server, data_folder, serving
 
 DAYS = 252
 
@@ -63,14 +74,8 @@ def build(portfolios: int, symbols: int) -> tuple[Book, RuleBook, np.ndarray]:
     return Book(positions, universe), RuleBook(rules), closes
 
 
-def main() -> None:
-    """Run the benchmark and print one line, or JSON."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--portfolios", type=int, default=10_000)
-    parser.add_argument("--symbols", type=int, default=500)
-    parser.add_argument("--ticks", type=int, default=100)
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
+def time_ticks(options: argparse.Namespace) -> dict[str, float]:
+    """The rules alone."""
     book, rules, prices = build(options.portfolios, options.symbols)
     rng = np.random.default_rng(8)
     seconds, fired = [], 0
@@ -80,7 +85,7 @@ def main() -> None:
         fired += len(rules.fired(book.quantities(prices)))
         seconds.append(time.perf_counter() - began)
     median, p99 = np.percentile(np.array(seconds) * 1e3, [50, 99])
-    figures = {
+    return {
         "portfolios": options.portfolios,
         "symbols": options.symbols,
         "ticks": options.ticks,
@@ -88,7 +93,165 @@ def main() -> None:
         "tick_ms_p50": round(float(median), 2),
         "tick_ms_p99": round(float(p99), 2),
     }
-    print(json.dumps(figures) if options.json else figures)
+
+
+@dataclass
+class Heard:
+    """What a subscriber to everything noted.
+
+    Attributes:
+        tick_ages: Seconds from a tick to its arrival.
+        reactions: Seconds from the tick at which a rule fired to the frame of its result.
+        waits: Seconds until the first price and the first automatic result.
+        cached: Automatic results that the cache served.
+    """
+
+    tick_ages: list[float] = field(default_factory=list)
+    reactions: list[float] = field(default_factory=list)
+    waits: dict[str, float] = field(default_factory=dict)
+    cached: int = 0
+
+    def take(self, frame: Frame, begun: float) -> None:
+        """Note a frame."""
+        now = time.time()
+        if frame["type"] == "price_update":
+            newest = max(point["timestamp"] for point in frame["data"]["prices"].values())
+            self.tick_ages.append(now - newest)
+            self.waits.setdefault("price", now - begun)
+        elif kind(frame) == "optimization_result" and frame["data"]["trigger"] != "manual":
+            because = frame["data"]["metadata"]["request_metadata"]["because"]
+            self.reactions.append(now - because["at"])
+            self.waits.setdefault("automatic result", now - begun)
+            self.cached += frame["data"]["cached"]
+
+
+async def listen(server: Server, seconds: float, heard: Heard) -> None:
+    """Subscribe to everything and note it for some time."""
+    async with server.connect() as socket:
+        begun = time.time()
+        for topic in ("price_updates", "portfolio_updates", "risk_alerts"):
+            await send(socket, {"type": "subscribe", "data": {"topic": topic}})
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                async for message in socket:
+                    heard.take(json.loads(message), begun)
+
+
+async def watch_many(server: Server, count: int) -> None:
+    """Watch portfolios of five symbols each, all with a rule on prices."""
+    rng = np.random.default_rng(9)
+    async with server.connect() as socket:
+        for number in range(count):
+            symbols = rng.choice(TWENTY, size=5, replace=False).tolist()
+            data = {
+                "name": f"Portfolio {number}",
+                "symbols": symbols,
+                "objective": "minimize_variance",
+                "triggers": [{"kind": "price_change", "threshold": 0.005}],
+            }
+            await ask(socket, {"type": "watch", "data": data})
+
+
+async def ask_in_turn(server: Server, count: int) -> float:
+    """Median seconds of a manual round trip, one after the other."""
+    times = []
+    async with server.connect() as socket:
+        for _ in range(count):
+            begun = time.perf_counter()
+            await optimise(socket, symbols=TWENTY[:5])
+            times.append(time.perf_counter() - begun)
+    return float(np.median(times))
+
+
+async def sample_queue(server: Server, stop: asyncio.Event) -> list[int]:
+    """Requests that wait, once a second."""
+    sizes = []
+    while not stop.is_set():
+        status = json.loads(await asyncio.to_thread(server.get, "/api/v1/streaming/status"))
+        sizes.append(int(status["optimization_service"]["queue_size"]))
+        await asyncio.sleep(1)
+    return sizes
+
+
+async def drive(server: Server, options: argparse.Namespace) -> dict[str, Any]:
+    """Watch, wait, and measure."""
+    await watch_many(server, options.watched)
+    heard, stop = Heard(), asyncio.Event()
+    sampling = asyncio.create_task(sample_queue(server, stop))
+    await listen(server, options.minutes * 60, heard)
+    stop.set()
+    sizes = await sampling
+    middle = len(sizes) // 2
+    return {
+        "watched": options.watched,
+        "ticks": len(heard.tick_ages),
+        "tick_age_ms_p50": _ms(heard.tick_ages, 50),
+        "tick_age_ms_p99": _ms(heard.tick_ages, 99),
+        "automatic_results": len(heard.reactions),
+        "of_which_cached": heard.cached,
+        "queue_mean_first_half": round(float(np.mean(sizes[:middle])), 1),
+        "queue_mean_second_half": round(float(np.mean(sizes[middle:])), 1),
+        "queue_most": max(sizes),
+    }
+
+
+def _ms(seconds: list[float], percentile: float) -> float:
+    return round(float(np.percentile(seconds, percentile)) * 1e3, 1) if seconds else float("nan")
+
+
+async def react(server: Server) -> dict[str, float]:
+    """From a tick to the result of the sample portfolio, beside a round trip in the same minute."""
+    heard, round_trips = Heard(), []
+    for _ in range(3):
+        round_trips.append(await ask_in_turn(server, 30))
+        await listen(server, 20, heard)
+    return {
+        "round_trip_ms_p50": round(float(np.median(round_trips)) * 1e3, 1),
+        "tick_to_result_ms_p50": _ms(heard.reactions, 50),
+        "automatic_results": len(heard.reactions),
+    }
+
+
+async def wait(server: Server) -> dict[str, float]:
+    """What a client sees that only subscribes, with the settings of ``make run``."""
+    heard = Heard()
+    await listen(server, 75, heard)
+    return {f"seconds_to_{name.replace(' ', '_')}": s for name, s in heard.waits.items()}
+
+
+def run_alone() -> dict[str, Any]:
+    """A server as ``make run`` starts it, and one that optimises at every tick that fires."""
+    with data_folder() as folder, serving(folder) as server:
+        server.wait_ready()
+        waits = asyncio.run(wait(server))
+    fast = {"FEED_RATE": "5", "OPTIMIZATION_INTERVAL": "0.1"}
+    with data_folder() as folder, serving(folder, **fast) as server:
+        server.wait_ready()
+        return {**waits, **asyncio.run(react(server))}
+
+
+def run_server(options: argparse.Namespace) -> dict[str, Any]:
+    """A server of its own, ten ticks a second."""
+    with data_folder() as folder, serving(folder, FEED="simulated", FEED_RATE="10") as server:
+        server.wait_ready()
+        return asyncio.run(drive(server, options))
+
+
+def main() -> None:
+    """Run the benchmark and print its figures, or JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--portfolios", type=int, default=10_000)
+    parser.add_argument("--symbols", type=int, default=500)
+    parser.add_argument("--ticks", type=int, default=100)
+    parser.add_argument("--watched", type=int, default=1000, help="on the server; 0 for no server")
+    parser.add_argument("--minutes", type=float, default=3.0, help="of the server's run")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    figures: dict[str, Any] = {"rules": time_ticks(options)}
+    if options.watched:
+        figures["sample portfolio"] = run_alone()
+        figures["server"] = run_server(options)
+    print(json.dumps(figures) if options.json else json.dumps(figures, indent=2))
 
 
 if __name__ == "__main__":

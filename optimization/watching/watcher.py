@@ -20,6 +20,7 @@ from marketdata.selectors import current_data_version
 from optimization.engine.problem import FloatArray, Method, Objective
 from optimization.errors import RequestError
 from optimization.models import TERMINAL, OptimizationRequest, Portfolio
+from optimization.queue.admission import waiting_counts
 from optimization.services import request_submit
 from optimization.signals import risk_breached
 from optimization.submissions import Owner, Submission, constraints_from_document
@@ -199,28 +200,37 @@ class Watcher:
 
     def _submit_ready(self) -> None:
         """Optimise what waits, as soon as its interval allows."""
-        now, ready = self._clock(), sorted(self._waiting - self._running)
-        if ready and triggers_paused():
+        now = self._clock()
+        ready = [
+            row
+            for row in self._waiting - self._running
+            if now - self._watched[row].last_run >= settings.OPTIMIZATION_INTERVAL
+        ]
+        if not ready or triggers_paused():
             return
-        for row in ready:
-            if now - self._watched[row].last_run >= settings.OPTIMIZATION_INTERVAL:
-                self._submit(row, now)
+        # Half of the queue is left to those who ask; who was optimised longest ago comes first.
+        room = max(1, settings.MAX_QUEUE_SIZE // 2) - sum(waiting_counts().values())
+        ready.sort(key=lambda row: self._watched[row].last_run)
+        for row in ready[: max(0, room)]:
+            if not self._submit(row, now):
+                return
 
-    def _submit(self, row: int, now: float) -> None:
-        """Ask for one optimisation; again at the next tick when only then it can be taken."""
+    def _submit(self, row: int, now: float) -> bool:
+        """Ask for one optimisation; False when nothing more can be taken before the next tick."""
         watched = self._watched[row]
         assert watched.pending is not None  # noqa: S101 - only rows that wait come here
         try:
             receipt = request_submit(_submission(watched.portfolio, watched.pending))
         except RequestError as error:
             if error.retry:
-                return
+                return False
             logger.warning("%s: %s", watched.portfolio, error.message)
         else:
             watched.request_id = receipt.request.request_id
             self._running.add(row)
         watched.pending, watched.last_run, watched.since = None, now, now
         self._waiting.discard(row)
+        return True
 
 
 def _merge(known: _Watched | None, portfolio: Portfolio) -> _Watched:

@@ -244,6 +244,21 @@ def test_what_the_full_queue_refuses_is_asked_for_again(
     assert [request.trigger for request in asked()] == [Trigger.MANUAL, Trigger.PRICE_CHANGE]
 
 
+def test_automatic_runs_leave_half_of_the_queue_to_those_who_ask(
+    watcher: Watcher, clock: Clock, settings: Settings
+) -> None:
+    settings.MAX_QUEUE_SIZE = 4
+    watched = [watch(PriceChangeRule(threshold=0.02)).portfolio_id for _ in range(4)]
+    moved = {symbol: price * 1.03 for symbol, price in closes().items()}
+    tick(watcher, clock, moved)
+    tick(watcher, clock, moved)
+    assert [request.portfolio_id for request in asked()] == watched[:2]
+    run_next(Lane.CONVEX)
+    run_next(Lane.CONVEX)
+    tick(watcher, clock, moved)
+    assert [request.portfolio_id for request in asked()] == watched
+
+
 def test_watching_another_portfolio_does_not_repeat_an_alert(
     watcher: Watcher, clock: Clock, alerts: list[dict[str, Any]]
 ) -> None:
