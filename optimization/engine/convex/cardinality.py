@@ -13,10 +13,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
+from optimization.engine.convex.answer import Answer
 from optimization.engine.convex.fast import COLD, Warm
 from optimization.engine.convex.instance import HELD, Instance
 from optimization.engine.convex.region import Row
-from optimization.engine.convex.solver import Answer, solve_instance
+from optimization.engine.convex.solver import solve_instance
 from optimization.engine.errors import InfeasibleProblemError, SolverFailureError
 from optimization.engine.problem import FloatArray
 

@@ -314,7 +314,7 @@ def lowest_risk(instance: Instance) -> float:
     and leverage are left free, and costs out: that only lowers the bound.
     """
     region, floor = instance.region.without_trades(), float(np.finfo(np.float64).tiny)
-    free = instance.with_region(region)
+    free = instance.without_deviations().with_region(region)
     best = floor
     if instance.objective != Objective.MAXIMIZE_SORTINO:
         # Near a benchmark that is risky itself, everything is.

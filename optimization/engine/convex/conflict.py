@@ -20,7 +20,7 @@ from optimization.engine.convex.instance import Instance
 from optimization.engine.convex.linear import Layout, polyhedron
 from optimization.engine.convex.quadratic import QuadraticProgramme
 from optimization.engine.convex.region import Region, Row
-from optimization.engine.errors import InfeasibleProblemError
+from optimization.engine.errors import InfeasibleProblemError, SolverFailureError
 from optimization.engine.problem import FloatArray, Objective, Problem
 
 GIVES = 1e-7
@@ -93,7 +93,11 @@ def _holding(instance: Instance, origin: FloatArray) -> list[str]:
         return []
     calm = replace(instance.problem, objective=Objective.MINIMIZE_VARIANCE)
     calmest = replace(instance, problem=calm)
-    face = QuadraticProgramme(instance.covariance, instance.region).solve(np.zeros(len(origin)))
+    try:
+        programme = QuadraticProgramme(instance.covariance, instance.region)
+        face = programme.solve(np.zeros(len(origin)))
+    except SolverFailureError:
+        return []
     certificate = certify(calmest, face.weights, Evidence())
     found = binding_constraints(calmest, face.weights, certificate, Evidence())
     return [item.name for item in found]

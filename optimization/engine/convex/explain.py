@@ -10,6 +10,7 @@ from optimization.engine.convex.certificate import Certificate, Evidence
 from optimization.engine.convex.instance import Instance
 from optimization.engine.convex.linear import LinearOptimum, minimise_linear
 from optimization.engine.convex.region import TARGET_RETURN, Region, Row
+from optimization.engine.errors import InfeasibleProblemError
 from optimization.engine.problem import TRADING_DAYS, BindingConstraint, FloatArray, Objective
 
 LARGEST = 25
@@ -171,7 +172,10 @@ class Prices:
         """The price of a constraint: its multiplier, or what the eased region is worth more."""
         if self.gradient is None:
             return multiplier
-        other = minimise_linear(self.gradient, replace(self.region, **eased))
+        try:
+            other = minimise_linear(self.gradient, replace(self.region, **eased))
+        except InfeasibleProblemError:
+            return 0.0  # e.g. assets that are full already cannot take what is borrowed
         return max(self.value - other.value, 0.0) / EASE
 
     def of_bound(self, asset: int, multiplier: float, *, is_low: bool) -> float:

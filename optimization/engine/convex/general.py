@@ -75,12 +75,12 @@ def least_deviation(instance: Instance, origin: FloatArray) -> float:
 
 
 def least_risk(instance: Instance) -> FloatArray:
-    """The portfolio with the least denominator of a ratio that the polyhedron allows, shape (n,).
+    """The portfolio with the least denominator of a ratio that is feasible, shape (n,).
 
     Raises:
         SolverFailureError: Clarabel stopped without an answer.
     """
-    form = make_form(instance, homogeneous=False, with_cones=False)
+    form = make_form(instance, homogeneous=False)
     risk, extra = denominator(instance, form)
     next(_solve(cp.Problem(cp.Minimize(risk), form.constraints + extra)))
     return np.asarray(form.weights.value, dtype=np.float64)

@@ -174,6 +174,15 @@ class Instance:
         """The same returns under another problem's constraints and objective."""
         return replace(self, problem=problem, region=region_of(problem, self.mean)).pinned()
 
+    def without_deviations(self) -> "Instance":
+        """The same without limits on deviations."""
+        if not self.deviations:
+            return self
+        constraints = replace(
+            self.problem.constraints, target_volatility=None, max_tracking_error=None
+        )
+        return replace(self, problem=replace(self.problem, constraints=constraints))
+
     def with_region(self, region: Region) -> "Instance":
         """The same numbers under other polyhedral constraints."""
         return replace(self, region=region)

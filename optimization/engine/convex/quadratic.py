@@ -158,7 +158,8 @@ class QuadraticProgramme:
         region, limits, self._assets = self.region, self.limits, assets
         whole = len(assets) == region.n_assets
         block = self.quadratic.dense if whole else self.quadratic.block(assets)
-        self.scale = len(block) / max(float(block.diagonal().sum()), TINY)
+        trace = float(block.diagonal().sum())
+        self.scale = len(block) / trace if trace > len(block) * TINY else 1.0
         self._block = block * self.scale
         self._inside = limits.matrix if whole else limits.matrix[:, assets]
         low, high = limits.low, limits.high

@@ -3,42 +3,42 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from functools import partial
 from importlib import import_module
 
 import numpy as np
 
+from optimization.engine.convex.answer import (
+    FEASIBLE,
+    Answer,
+    answer_of,
+    free_of_size,
+    most_invested,
+)
 from optimization.engine.convex.certificate import (
     RATIOS,
-    Certificate,
     Evidence,
-    certify,
-    ratio_parts,
 )
 from optimization.engine.convex.conflict import conflict_error
 from optimization.engine.convex.explain import binding_constraints
 from optimization.engine.convex.fast import COLD, FastOutcome, Warm, is_fast, solve_fast
-from optimization.engine.convex.instance import CONVEX, TINY, Instance, instance_of
+from optimization.engine.convex.instance import CONVEX, Instance, instance_of
 from optimization.engine.convex.linear import minimise_linear
-from optimization.engine.convex.multipliers import cone_multipliers
-from optimization.engine.convex.quadratic import QuadraticProgramme
-from optimization.engine.convex.ratio import holds_nothing, shrink_into
-from optimization.engine.convex.region import Region, Row
 from optimization.engine.convex.rules import is_rule, solve_rule
+from optimization.engine.convex.soundness import check_risk, check_solvable, no_excess
 from optimization.engine.description import describe_portfolio
 from optimization.engine.errors import (
     InfeasibleProblemError,
     InvalidProblemError,
     NoExcessReturnError,
     SolverFailureError,
-    UnboundedProblemError,
     UnsupportedProblemError,
 )
 from optimization.engine.feasible import check_bounds
 from optimization.engine.moments import SAMPLE
-from optimization.engine.problem import Description, FloatArray, Objective, Problem, Solution
+from optimization.engine.problem import Description, Objective, Problem, Solution
 from optimization.engine.registry import SolveContext
 
 
@@ -49,31 +49,16 @@ class Solver(StrEnum):
     GENERAL = "general"
 
 
-CERTIFIED = 1e-8
-"""Relative gap up to which an answer is taken without a second opinion."""
-
 SHARP = 1e-12
 """Relative gap beyond which an answer shows its solver's rounding."""
 
-FEASIBLE = 1e-9
-"""Violation of a constraint above which an answer is none."""
+NO_GAIN = 1e-9
+"""A gain this small, relative to the portfolio's returns, is the rounding of a cone's solver."""
 
 FAILURE = (
     "no solver found a portfolio that it could prove to be feasible and near the optimum; loosen"
     " the tightest constraint, leave out assets that hardly move, or choose another objective"
 )
-
-RISKLESS = 1e-8
-"""A deviation this small, relative to the portfolio's returns, is rounding."""
-
-ROUNDING = 1e-15
-"""A budget missed by no more is not missed."""
-
-NO_GAIN = 1e-9
-"""A gain this small, relative to the portfolio's returns, is the rounding of a cone's solver."""
-
-SNAP = 1e-11
-"""A weight this close to a bound is on it."""
 
 
 def solve_convex(problem: Problem, context: SolveContext) -> Solution:
@@ -157,7 +142,7 @@ def explained_conflicts(instance: Instance) -> Iterator[None]:
         raise conflict_error(instance) from error
 
 
-def solve_instance(instance: Instance, warm: Warm = COLD) -> tuple["Answer", Warm]:
+def solve_instance(instance: Instance, warm: Warm = COLD) -> tuple[Answer, Warm]:
     """Solve by the fast path where there is one, and by the general path where that fails.
 
     Raises:
@@ -183,7 +168,7 @@ def solve_instance(instance: Instance, warm: Warm = COLD) -> tuple["Answer", War
     return solve_generally(instance, fast, tried), COLD
 
 
-def solve_generally(instance: Instance, fast: "Answer | None" = None, tried: str = "") -> "Answer":
+def solve_generally(instance: Instance, fast: Answer | None = None, tried: str = "") -> Answer:
     """Solve by the general path.
 
     Args:
@@ -233,10 +218,10 @@ def _check_gain_within_cones(instance: Instance) -> None:
     problem = replace(instance.problem, objective=Objective.MAXIMIZE_RETURN)
     richest, _ = solve_instance(replace(instance, problem=problem))
     if richest.certificate.value >= -NO_GAIN * instance.return_scale:
-        raise _no_excess(instance)
+        raise no_excess(instance)
 
 
-def fast_answer(instance: Instance, outcome: FastOutcome) -> "Answer":
+def fast_answer(instance: Instance, outcome: FastOutcome) -> Answer:
     """Certify a fast path's answer, and polish it first if that shows rounding."""
     answer = answer_of(instance, outcome.weights, outcome.evidence, outcome.solver)
     if answer.certificate.gap <= SHARP or outcome.polish is None:
@@ -249,133 +234,6 @@ def fast_answer(instance: Instance, outcome: FastOutcome) -> "Answer":
     except SolverFailureError:
         return answer
     return min(polished, answer, key=lambda item: item.certificate.gap)
-
-
-@dataclass(frozen=True)
-class Answer:
-    """Weights with the evidence for them.
-
-    Attributes:
-        weights: Shape (n,).
-        certificate: How far they may be from the optimum.
-        evidence: What it is computed from.
-        solver: What found them.
-        violation: Largest violation of a constraint on amounts.
-    """
-
-    weights: FloatArray
-    certificate: Certificate
-    evidence: Evidence
-    solver: str
-    violation: float
-
-    @property
-    def is_certified(self) -> bool:
-        """Whether nothing more is to be wished for."""
-        return self.certificate.gap <= CERTIFIED and self.violation <= FEASIBLE
-
-    @property
-    def rank(self) -> tuple[float, float]:
-        """Smaller is better: first what is feasible, then what is nearer the optimum."""
-        return max(self.violation, FEASIBLE), self.certificate.gap
-
-
-def answer_of(instance: Instance, weights: FloatArray, evidence: Evidence, solver: str) -> Answer:
-    """Round a solver's weights into the constraints and certify them."""
-    weights = settle(most_invested(instance, weights), instance.region)
-    check_bounded(instance, weights)
-    if instance.cones and not evidence.cone_multipliers:
-        found = cone_multipliers(instance, weights, evidence)
-        evidence = replace(evidence, cone_multipliers=found)
-    certificate = certify(instance, weights, evidence)
-    violation = instance.violation_of_amounts(weights)
-    return Answer(weights, certificate, evidence, solver, violation)
-
-
-def check_risk(instance: Instance) -> None:
-    """Refuse a ratio whose denominator can be zero while its numerator is positive.
-
-    Raises:
-        UnboundedProblemError: Naming a portfolio that gains without risk.
-    """
-    if instance.objective not in RATIOS or not instance.region.is_linear:
-        return
-    best = -minimise_linear(-instance.gain, instance.region).value
-    if best <= 0:
-        return
-    gaining = Row("objective", "the gain", instance.gain / best, 0.5, np.inf)
-    region = replace(instance.region, rows=(*instance.region.rows, gaining))
-    if instance.objective != Objective.MAXIMIZE_SORTINO:
-        programme = QuadraticProgramme(instance.covariance, region)
-        try:
-            calm = programme.solve(np.zeros(region.n_assets)).weights
-        except SolverFailureError:
-            return  # the general path and its certificate decide
-        check_bounded(instance, calm)
-        return
-    outcomes = instance.excess / instance.return_scale
-    rows = tuple(Row("objective", "a period", day, 0.0, np.inf) for day in outcomes)
-    try:
-        safe = minimise_linear(-instance.mean, replace(region, rows=(*region.rows, *rows)))
-    except InfeasibleProblemError:
-        return
-    check_bounded(instance, safe.weights)
-
-
-def check_bounded(instance: Instance, weights: FloatArray) -> None:
-    """Refuse a ratio that is unbounded because a portfolio gains without risk.
-
-    Raises:
-        UnboundedProblemError: Naming what it holds.
-    """
-    if instance.objective not in RATIOS:
-        return
-    numerator, deviation, _, _ = ratio_parts(instance, weights)
-    if deviation > RISKLESS * max(instance.return_scale * float(np.abs(weights).sum()), numerator):
-        return
-    largest = np.argsort(-np.abs(weights))[:3]
-    names = ", ".join(instance.problem.symbols[asset] for asset in largest if weights[asset])
-    raise UnboundedProblemError(
-        f"a portfolio of {names} gained without any risk in this window, so"
-        f" {instance.objective} has no maximum; use a longer window or another objective",
-        ["objective", "parameters.lookback", "symbols"],
-    )
-
-
-def is_scale_free(instance: Instance) -> bool:
-    """Whether every smaller multiple of a portfolio is feasible too, with the same ratio."""
-    return (
-        instance.objective in RATIOS
-        and not instance.region.trades
-        and holds_nothing(instance.region)
-        and not any(origin.any() for _, _, origin in instance.deviations)
-    )
-
-
-def free_of_size(instance: Instance) -> Instance:
-    """The same without the limits on leverage and volatility that a multiple can always meet."""
-    limited = instance.cones or not instance.region.is_linear
-    if not limited or not is_scale_free(instance):
-        return instance
-    constraints = replace(instance.problem.constraints, max_leverage=None, target_volatility=None)
-    problem = replace(instance.problem, constraints=constraints)
-    return replace(instance, problem=problem, region=instance.region.without_trades())
-
-
-def most_invested(instance: Instance, weights: FloatArray) -> FloatArray:
-    """Of the portfolios with the same ratio, which differ in cash only, the one with least cash."""
-    region = instance.region
-    alike = instance.objective in RATIOS and not region.trades
-    if not alike or region.budget_low == region.budget_high or not weights.any():
-        return weights
-    sizes = [float(np.abs(weights).sum()) / region.leverage]
-    for _, limit, origin in instance.cones:
-        if origin.any():
-            return weights
-        sizes.append(float(np.sqrt(instance.covariance.variance(weights))) / limit)
-    factor = min(shrink_into(region, weights), 1.0 / max(*sizes, TINY))
-    grows = factor > 1 or holds_nothing(region)
-    return weights * factor if np.isfinite(factor) and grows else weights
 
 
 def _rule_solution(instance: Instance, started: float) -> Solution:
@@ -425,46 +283,3 @@ def is_combinatorial(instance: Instance) -> bool:
     constraints = instance.problem.constraints
     fewer = constraints.max_assets is not None and constraints.max_assets < len(instance.mean)
     return not is_rule(instance.objective) and (fewer or bool(constraints.min_position))
-
-
-def check_solvable(instance: Instance) -> None:
-    """Refuse a problem without a portfolio, or a ratio without a maximum.
-
-    Raises:
-        InfeasibleProblemError: No portfolio satisfies the constraints.
-        NoExcessReturnError: No feasible portfolio earns more than the risk-free rate.
-    """
-    if instance.objective not in RATIOS:
-        return
-    best = minimise_linear(-instance.gain, instance.region, instance.gain_costs)
-    if instance.objective == Objective.MAXIMIZE_DIVERSIFICATION:
-        return
-    if best.value >= -1e-15 * instance.return_scale:
-        raise _no_excess(instance)
-
-
-def _no_excess(instance: Instance) -> NoExcessReturnError:
-    return NoExcessReturnError(
-        "every feasible portfolio earns less than the risk-free rate, so"
-        f" {instance.objective} has no answer; lower risk_free_rate, add symbols or minimise risk",
-        ["objective", "risk_free_rate", "symbols"],
-    )
-
-
-def settle(weights: FloatArray, region: Region) -> FloatArray:
-    """Remove a solver's rounding: inside every bound, and on the budget where it can be."""
-    weights = np.where(weights < region.lower + SNAP, region.lower, weights)
-    weights = np.where(weights > region.upper - SNAP, region.upper, weights)
-    for _ in range(3):
-        total = float(weights.sum())
-        missing = min(max(total, region.budget_low), region.budget_high) - total
-        if abs(missing) <= ROUNDING:
-            break
-        room = region.upper - weights if missing > 0 else weights - region.lower
-        inner = np.where((weights > region.lower) & (weights < region.upper), room, 0.0)
-        room = inner if float(inner.sum()) >= abs(missing) else room
-        available = float(room.sum())
-        if available <= 0:
-            break
-        weights = np.clip(weights + room * (missing / available), region.lower, region.upper)
-    return np.asarray(weights)

@@ -184,3 +184,12 @@ def test_no_sentence_speaks_in_field_names(make_problem: Any) -> None:
     solution: Any = solve(problem)
     assert len(solution.binding) > 3
     assert not any("_" in item.sentence for item in solution.binding)
+
+
+@pytest.mark.parametrize("objective", METRICS)
+def test_what_cannot_be_eased_alone_is_worth_nothing(make_problem: Any, objective: Any) -> None:
+    """A full portfolio cannot borrow, and a portfolio of the smallest weights cannot hold cash."""
+    full: Any = solve(make_problem(4, 500, objective, max_weight=0.25))
+    assert not [item for item in full.binding if "borrowing" in item.sentence]
+    tight: Any = solve(make_problem(4, 500, objective, min_weight=0.25))
+    assert not [item for item in tight.binding if item.name == "constraints.sum_to_one"]

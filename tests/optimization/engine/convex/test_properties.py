@@ -8,10 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from optimization.engine import Constraints, Group, Objective, Problem, measures, solve
+from optimization.engine.convex.answer import settle
 from optimization.engine.convex.fast import is_fast
 from optimization.engine.convex.general import solve_general
 from optimization.engine.convex.instance import instance_of
-from optimization.engine.convex.solver import settle
 from optimization.engine.errors import EngineError, SolverFailureError
 
 OBJECTIVES = (

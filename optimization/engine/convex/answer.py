@@ -1,0 +1,121 @@
+"""Weights with their evidence: rounded into the constraints, and certified."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from optimization.engine.convex.certificate import RATIOS, Certificate, Evidence, certify
+from optimization.engine.convex.instance import TINY, Instance
+from optimization.engine.convex.multipliers import cone_multipliers
+from optimization.engine.convex.ratio import holds_nothing, shrink_into
+from optimization.engine.convex.region import Region
+from optimization.engine.convex.soundness import check_bounded
+from optimization.engine.problem import FloatArray
+
+CERTIFIED = 1e-8
+"""Relative gap up to which an answer is taken without a second opinion."""
+
+FEASIBLE = 1e-9
+"""Violation of a constraint above which an answer is none."""
+
+ROUNDING = 1e-15
+"""A budget missed by no more is not missed."""
+
+SNAP = 1e-11
+"""A weight this close to a bound is on it."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Weights with the evidence for them.
+
+    Attributes:
+        weights: Shape (n,).
+        certificate: How far they may be from the optimum.
+        evidence: What it is computed from.
+        solver: What found them.
+        violation: Largest violation of a constraint on amounts.
+    """
+
+    weights: FloatArray
+    certificate: Certificate
+    evidence: Evidence
+    solver: str
+    violation: float
+
+    @property
+    def is_certified(self) -> bool:
+        """Whether nothing more is to be wished for."""
+        return self.certificate.gap <= CERTIFIED and self.violation <= FEASIBLE
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        """Smaller is better: first what is feasible, then what is nearer the optimum."""
+        return max(self.violation, FEASIBLE), self.certificate.gap
+
+
+def answer_of(instance: Instance, weights: FloatArray, evidence: Evidence, solver: str) -> Answer:
+    """Round a solver's weights into the constraints and certify them."""
+    weights = settle(most_invested(instance, weights), instance.region)
+    check_bounded(instance, weights)
+    if instance.cones and not evidence.cone_multipliers:
+        found = cone_multipliers(instance, weights, evidence)
+        evidence = replace(evidence, cone_multipliers=found)
+    certificate = certify(instance, weights, evidence)
+    violation = instance.violation_of_amounts(weights)
+    return Answer(weights, certificate, evidence, solver, violation)
+
+
+def is_scale_free(instance: Instance) -> bool:
+    """Whether every smaller multiple of a portfolio is feasible too, with the same ratio."""
+    return (
+        instance.objective in RATIOS
+        and not instance.region.trades
+        and holds_nothing(instance.region)
+        and not any(origin.any() for _, _, origin in instance.deviations)
+    )
+
+
+def free_of_size(instance: Instance) -> Instance:
+    """The same without the limits on leverage and volatility that a multiple can always meet."""
+    limited = instance.cones or not instance.region.is_linear
+    if not limited or not is_scale_free(instance):
+        return instance
+    constraints = replace(instance.problem.constraints, max_leverage=None, target_volatility=None)
+    problem = replace(instance.problem, constraints=constraints)
+    return replace(instance, problem=problem, region=instance.region.without_trades())
+
+
+def most_invested(instance: Instance, weights: FloatArray) -> FloatArray:
+    """Of the portfolios with the same ratio, which differ in cash only, the one with least cash."""
+    region = instance.region
+    alike = instance.objective in RATIOS and not region.trades
+    if not alike or region.budget_low == region.budget_high or not weights.any():
+        return weights
+    sizes = [float(np.abs(weights).sum()) / region.leverage]
+    for _, limit, origin in instance.cones:
+        if origin.any():
+            return weights
+        sizes.append(float(np.sqrt(instance.covariance.variance(weights))) / limit)
+    factor = min(shrink_into(region, weights), 1.0 / max(*sizes, TINY))
+    grows = factor > 1 or holds_nothing(region)
+    return weights * factor if np.isfinite(factor) and grows else weights
+
+
+def settle(weights: FloatArray, region: Region) -> FloatArray:
+    """Remove a solver's rounding: inside every bound, and on the budget where it can be."""
+    weights = np.where(weights < region.lower + SNAP, region.lower, weights)
+    weights = np.where(weights > region.upper - SNAP, region.upper, weights)
+    for _ in range(3):
+        total = float(weights.sum())
+        missing = min(max(total, region.budget_low), region.budget_high) - total
+        if abs(missing) <= ROUNDING:
+            break
+        room = region.upper - weights if missing > 0 else weights - region.lower
+        inner = np.where((weights > region.lower) & (weights < region.upper), room, 0.0)
+        room = inner if float(inner.sum()) >= abs(missing) else room
+        available = float(room.sum())
+        if available <= 0:
+            break
+        weights = np.clip(weights + room * (missing / available), region.lower, region.upper)
+    return np.asarray(weights)

@@ -1,0 +1,115 @@
+"""Problems without a portfolio and ratios without a maximum, refused by name."""
+
+from dataclasses import replace
+from importlib import import_module
+
+import numpy as np
+
+from optimization.engine.convex.certificate import RATIOS, ratio_parts
+from optimization.engine.convex.instance import Instance
+from optimization.engine.convex.linear import minimise_linear
+from optimization.engine.convex.quadratic import QuadraticProgramme
+from optimization.engine.convex.region import Row
+from optimization.engine.errors import (
+    InfeasibleProblemError,
+    NoExcessReturnError,
+    SolverFailureError,
+    UnboundedProblemError,
+)
+from optimization.engine.problem import FloatArray, Objective
+
+RISKLESS = 1e-8
+"""A deviation this small, relative to the portfolio's returns, is rounding."""
+
+ROUGH = 1e-7
+"""Violation of a constraint up to which a portfolio still shows what is possible."""
+
+
+def check_solvable(instance: Instance) -> None:
+    """Refuse a problem without a portfolio, or a ratio without a maximum.
+
+    Raises:
+        InfeasibleProblemError: No portfolio satisfies the constraints.
+        NoExcessReturnError: No feasible portfolio earns more than the risk-free rate.
+    """
+    if instance.objective not in RATIOS:
+        return
+    best = minimise_linear(-instance.gain, instance.region, instance.gain_costs)
+    if instance.objective == Objective.MAXIMIZE_DIVERSIFICATION:
+        return
+    if best.value >= -1e-15 * instance.return_scale:
+        raise no_excess(instance)
+
+
+def no_excess(instance: Instance) -> NoExcessReturnError:
+    """The error that says that no feasible portfolio gains."""
+    return NoExcessReturnError(
+        "every feasible portfolio earns less than the risk-free rate, so"
+        f" {instance.objective} has no answer; lower risk_free_rate, add symbols or minimise risk",
+        ["objective", "risk_free_rate", "symbols"],
+    )
+
+
+def check_risk(instance: Instance) -> None:
+    """Refuse a ratio whose denominator can be zero while its numerator is positive.
+
+    Raises:
+        UnboundedProblemError: Naming a portfolio that gains without risk.
+    """
+    if instance.objective not in RATIOS:
+        return
+    best = -minimise_linear(-instance.gain, instance.region, instance.gain_costs).value
+    if best <= 0:
+        return
+    gaining = Row("objective", "the gain", instance.gain / best, 0.5, np.inf)
+    region = replace(instance.region, rows=(*instance.region.rows, gaining))
+    if instance.cones or not region.is_linear:
+        _check_least_risk(instance.with_region(region))
+        return
+    if instance.objective != Objective.MAXIMIZE_SORTINO:
+        programme = QuadraticProgramme(instance.covariance, region)
+        try:
+            calm = programme.solve(np.zeros(region.n_assets)).weights
+        except SolverFailureError:
+            return  # the general path and its certificate decide
+        check_bounded(instance, calm)
+        return
+    outcomes = instance.excess / instance.return_scale
+    rows = tuple(Row("objective", "a period", day, 0.0, np.inf) for day in outcomes)
+    try:
+        safe = minimise_linear(-instance.mean, replace(region, rows=(*region.rows, *rows)))
+    except InfeasibleProblemError:
+        return
+    check_bounded(instance, safe.weights)
+
+
+def _check_least_risk(gaining: Instance) -> None:
+    """The same where limits on trades or deviations matter, by the general path."""
+    try:
+        calm = import_module("optimization.engine.convex.general").least_risk(gaining)
+    except (InfeasibleProblemError, SolverFailureError):
+        return
+    if gaining.violation_of_amounts(calm) <= ROUGH:
+        check_bounded(gaining, calm)
+
+
+def check_bounded(instance: Instance, weights: FloatArray) -> None:
+    """Refuse a ratio that is unbounded because a portfolio gains without risk.
+
+    Raises:
+        UnboundedProblemError: Naming what it holds.
+    """
+    if instance.objective not in RATIOS:
+        return
+    numerator, deviation, _, _ = ratio_parts(instance, weights)
+    if numerator <= 0:
+        return
+    if deviation > RISKLESS * max(instance.return_scale * float(np.abs(weights).sum()), numerator):
+        return
+    largest = np.argsort(-np.abs(weights))[:3]
+    names = ", ".join(instance.problem.symbols[asset] for asset in largest if weights[asset])
+    raise UnboundedProblemError(
+        f"a portfolio of {names} gained without any risk in this window, so"
+        f" {instance.objective} has no maximum; use a longer window or another objective",
+        ["objective", "parameters.lookback", "symbols"],
+    )
