@@ -54,14 +54,37 @@ return redis.call('LPOP', KEYS[2])
 _END = (
     TAKE
     + """
+local waiting, leases, standby, tokens, fences, handed = unpack(KEYS)
 local time = now()
-redis.call('ZREM', KEYS[3], ARGV[1])
-local left = redis.call('ZCARD', KEYS[1]) + redis.call('ZCOUNT', KEYS[2], '-inf', time)
+redis.call('ZREM', standby, ARGV[1])
+-- What was handed over too late goes back to the head of its lane.
+local id = string.match(redis.call('LPOP', handed) or '', ' (.+)')
+if id then
+    local head = redis.call('ZRANGE', waiting, 0, 0, 'WITHSCORES')[2]
+    redis.call('ZREM', leases, id)
+    redis.call('HDEL', fences, id)
+    redis.call('ZADD', waiting, (head or 0) - 1, id)
+end
+local left = redis.call('ZCARD', waiting) + redis.call('ZCOUNT', leases, '-inf', time)
 if left == 0 and ARGV[2] == '0' then return 0 end
-redis.call('ZADD', KEYS[4], time + tonumber(ARGV[3]), ARGV[1])
+redis.call('ZADD', tokens, time + tonumber(ARGV[3]), ARGV[1])
 return 1
 """
 )
+
+
+def process_name(worker_pid: int, pid: int | str) -> str:
+    """What a pool process of a worker on this machine stands by as."""
+    return f"{socket.gethostname()}:{worker_pid}:{pid}"
+
+
+def dismiss(lanes: list[Lane]) -> None:
+    """Hand nothing more to the pool processes of this worker, which is about to stop."""
+    mine = process_name(os.getpid(), "")
+    for lane in lanes:
+        names: Any = redis_client().zrange(store.standby(lane), 0, -1)
+        if leaving := [name for name in names if name.startswith(mine.encode())]:
+            redis_client().zrem(store.standby(lane), *leaving)
 
 
 class Duty:
@@ -76,7 +99,7 @@ class Duty:
     def __init__(self, lane: Lane, *, stands_by: bool) -> None:
         self._lane = lane
         self._stands_by = stands_by
-        self._process = f"{socket.gethostname()}:{os.getpid()}"
+        self._process = process_name(os.getppid(), os.getpid())
         self._worked = False
         self._ends_at = 0.0
 
@@ -94,7 +117,14 @@ class Duty:
     ) -> None:
         """End the turn; what is left, and what may come soon after the last, gets another one."""
         lane = self._lane
-        keys = [store.waiting(lane), store.leases(lane), store.standby(lane), store.tokens(lane)]
+        keys = [
+            store.waiting(lane),
+            store.leases(lane),
+            store.standby(lane),
+            store.tokens(lane),
+            store.key(store.FENCES),
+            store.handed(self._process),
+        ]
         args: list[str | float] = [self._process, int(self._worked), TOKEN_SECONDS]
         if store.script(_END)(keys=keys, args=args):
             send_token(lane)

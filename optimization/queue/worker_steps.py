@@ -10,7 +10,7 @@ from celery.signals import celeryd_after_setup
 from redis.exceptions import RedisError
 
 from optimization.engine import Problem, available_methods, solve
-from optimization.queue import workers
+from optimization.queue import duty, workers
 from optimization.queue.lanes import LANES, Lane, served_lanes
 from optimization.queue.reconciliation import Sweeper
 
@@ -54,6 +54,7 @@ class LaneKeeper(bootsteps.StartStopStep):
         """Take the worker off the lists."""
         self.timer.cancel()
         try:
+            duty.dismiss(self.lanes)
             workers.retire(self.worker, self.lanes, self.processes)
         except RedisError as error:
             logger.warning("not retired: %s", error)

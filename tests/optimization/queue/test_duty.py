@@ -1,5 +1,6 @@
 """A turn of a process: what it is handed, what it leaves behind, and what it costs in messages."""
 
+import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -23,6 +24,12 @@ def valkey(redis_server: Redis, monkeypatch: pytest.MonkeyPatch) -> Redis:
     monkeypatch.setattr(duty, "DUTY_SECONDS", 0.5)
     lose_tokens()
     return redis_server
+
+
+@pytest.fixture
+def long_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Turns that no test waits to the end of."""
+    monkeypatch.setattr(duty, "DUTY_SECONDS", 600)
 
 
 def following(turn: Duty, done: Claim | None = None) -> Claim | None:
@@ -66,7 +73,9 @@ def test_what_is_done_is_given_up_in_the_step_that_takes_the_next(valkey: Redis)
     assert not valkey.hgetall(store.key(store.FENCES))
 
 
-def test_a_process_that_stands_by_is_handed_a_request_without_a_message(valkey: Redis) -> None:
+def test_a_process_that_stands_by_is_handed_a_request_without_a_message(
+    valkey: Redis, long_turns: None
+) -> None:
     with ThreadPoolExecutor(1) as pool, Duty(LANE, stands_by=True) as turn:
         waiting = stand_by(valkey, turn, pool)
         assert admission.admit(LANE, "a") == 1
@@ -75,11 +84,10 @@ def test_a_process_that_stands_by_is_handed_a_request_without_a_message(valkey: 
         assert claim.request_id == "a"
         assert tokens() == 0
         assert admission.renew(claim) is admission.LeaseState.HELD
-        assert following(turn, claim) is None
 
 
 def test_a_process_stands_by_for_longer_than_redis_may_take_to_answer(
-    valkey: Redis, settings: Settings
+    valkey: Redis, settings: Settings, long_turns: None
 ) -> None:
     settings.REDIS_TIMEOUT = 0.1
     with ThreadPoolExecutor(1) as pool, Duty(LANE, stands_by=True) as turn:
@@ -207,3 +215,36 @@ def test_what_is_sent_ahead_is_done_and_a_refusal_of_it_loses_no_request(valkey:
         assert claim.request_id == "a"
         assert valkey.get("note") == b"kept"
         assert turn.next(pipe, claim) is None
+
+
+def test_what_was_handed_to_a_process_that_is_stopped_goes_back_to_the_head(valkey: Redis) -> None:
+    class Stopped(Duty):
+        """Is stopped while it stands by, in the moment in which it is handed something."""
+
+        def _hear(self, seconds: float) -> Any:  # noqa: ARG002
+            admission.admit(LANE, "a")
+            admission.admit(LANE, "b")
+            raise SystemExit
+
+    def run() -> None:
+        with Stopped(LANE, stands_by=True) as turn:
+            following(turn)
+
+    with pytest.raises(SystemExit):
+        run()
+    assert [admission.position(LANE, name) for name in "ab"] == [1, 2]
+    assert not valkey.zcard(store.leases(LANE))
+    assert tokens() >= 1
+    claim = admission.claim(LANE)
+    assert claim is not None
+    assert claim.request_id == "a"
+    assert admission.renew(claim) is admission.LeaseState.HELD
+
+
+def test_a_worker_that_stops_has_nothing_more_handed_to_its_processes(valkey: Redis) -> None:
+    ours, others = duty.process_name(os.getpid(), 7), duty.process_name(1, 7)
+    valkey.zadd(store.standby(LANE), {ours: 1e12, others: 2.0})
+    duty.dismiss([LANE])
+    assert valkey.zrange(store.standby(LANE), 0, -1) == [others.encode()]
+    admission.admit(LANE, "a")
+    assert admission.position(LANE, "a") == 1
