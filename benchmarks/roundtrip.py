@@ -5,9 +5,9 @@ least that could do the job: a consumer that pushes each message onto a list, a 
 it and publishes it back. Clients of both take turns, so that a busy machine slows both alike.
 
 Prints p50 and p99 of the round trip, of the round trip less the solve, of the floor, and their
-ratio, for 1, 10 and 100 clients; where a sequential request spends its time; the time of a
-heartbeat while solves run; how long a request takes to end after its worker was killed; and the
-memory of the web process.
+ratio, for 1, 10 and 100 clients; where a request spends its time, and which process its processor
+time; the time of a heartbeat while solves run; how long a request takes to end after its worker was
+killed; and the memory of the web process.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -275,7 +275,12 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
                     name: (seconds - before.get(name, 0.0)) / answered * 1e3
                     for name, seconds in processor_times(server).items()
                 }
-        report["web process MB"] = server.child("manage.py web").memory_info().rss / 1e6
+        memory = server.child("manage.py web").memory_full_info()
+        report["web process MB"] = {
+            "resident": memory.rss / 1e6,
+            "its share": memory.pss / 1e6,
+            "its own": memory.uss / 1e6,
+        }
         if arguments.kills:
             report["seconds to the end after kill -9"] = {
                 "pool processes": asyncio.run(seconds_after_kill(server, whole_worker=False)),
@@ -298,15 +303,27 @@ def show(report: dict[str, Any]) -> None:
         table.add_row(str(clients), *cells, f"{figures['ratio']:.1f}", cell(figures, "heartbeat"))
     console = Console()
     console.print(table)
-    first = next(iter(report["clients"].values()))
-    for name in first:
-        if name.startswith(("until", "worker", "solve")):
-            console.print(f"{name:24} {cell(first, name)}")
-    for name, milliseconds in first["processor ms per request"].items():
-        console.print(f"processor time of {name}: {milliseconds:.1f} ms per request")
-    console.print(f"web process {report['web process MB']:.0f} MB")
+    console.print(stages(report, cell))
+    memory = report["web process MB"]
+    console.print("web process: " + ", ".join(f"{mb:.0f} MB {name}" for name, mb in memory.items()))
     for name, seconds in report.get("seconds to the end after kill -9", {}).items():
         console.print(f"kill -9 of {name}: ended after {seconds:.1f} s")
+
+
+def stages(report: dict[str, Any], cell: Callable[[dict[str, Any], str], str]) -> Table:
+    """Where the time goes, one column per number of clients."""
+    table = Table(title="Stages (p50 / p99), processor time per request; milliseconds")
+    table.add_column("")
+    for clients in report["clients"]:
+        table.add_column(f"{clients} clients", justify="right")
+    columns = list(report["clients"].values())
+    for name in columns[0]:
+        if name.startswith(("until", "worker", "solve")):
+            table.add_row(name, *(cell(figures, name) for figures in columns))
+    used = [figures["processor ms per request"] for figures in columns]
+    for name in used[0]:
+        table.add_row(f"processor: {name}", *(f"{times.get(name, 0.0):.1f}" for times in used))
+    return table
 
 
 def main() -> None:
