@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 SQLITE = "django.db.backends.sqlite3"
-POSTGRESQL = "django.db.backends.postgresql"
 
 
 class BackupError(Exception):

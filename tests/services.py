@@ -60,6 +60,8 @@ class Services:
             "REDIS_URL": f"redis://127.0.0.1:{self._redis_port}/0",
             "REDIS_PREFIX": name,
             "BROKER_URL": self.rabbitmq.url(name),
+            # Many servers share one machine here; what a time limit does has tests of its own.
+            "DATABASE_TIMEOUT": "60",
         }
 
     def forget(self, name: str) -> None:

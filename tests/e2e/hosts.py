@@ -1,15 +1,17 @@
 """Two hosts for tests: this machine's own network and a network namespace, joined by one cable."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from tests.e2e.harness import ROOT
+from tests.e2e.harness import PATIENCE, ROOT
 from tests.postgresql import PostgreSQL
 from tests.rabbitmq import RabbitMQ
 from tests.services import ADDRESSES, free_ports
@@ -54,7 +56,8 @@ class Host:
         done = subprocess.run(
             [*self._enter, sys.executable, "manage.py", *words],
             cwd=ROOT,
-            env=self._environment,
+            # A whole market at once may take a busy machine longer than one request may.
+            env={**self._environment, "DATABASE_TIMEOUT": "0"},
             capture_output=True,
             text=True,
             check=False,
@@ -81,6 +84,10 @@ class Host:
         """What a process has written."""
         return (self.folder / f"{name}.log").read_text(errors="replace")
 
+    def wrote(self, name: str, words: str) -> bool:
+        """Whether a process has written some words."""
+        return words in self.log(name)
+
     def stop(self, name: str) -> None:
         """End a process in order and wait for it."""
         process = self.running.pop(name)
@@ -94,6 +101,18 @@ class Host:
         for process in self.running.values():
             process.wait()
         shutil.rmtree(self.folder)
+
+
+def live_workers(host: Host, port: int) -> int:
+    """Worker processes of the convex lane, as a host's web process sees them."""
+    wanted = urllib.request.Request(
+        f"http://{host.address}:{port}/metrics", headers={"Authorization": f"Bearer {host.token}"}
+    )
+    with urllib.request.urlopen(wanted, timeout=PATIENCE) as response:
+        text = response.read().decode()
+    found = re.search(r'^quantumedge_worker_processes\{lane="convex"\} (\d+)', text, re.MULTILINE)
+    assert found is not None
+    return int(found[1])
 
 
 def _ip(*words: str) -> None:

@@ -1,21 +1,20 @@
 """Two web processes and three workers on two hosts, which know each other by three URLs alone."""
 
 import asyncio
-import re
-import urllib.request
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
 from tests.e2e.client import Frame, ask, is_end, kind, long_run, receive, send, until
-from tests.e2e.harness import PATIENCE, wait_until
-from tests.e2e.hosts import Host, two_hosts
+from tests.e2e.harness import wait_until
+from tests.e2e.hosts import Host, live_workers, two_hosts
 
 pytestmark = [pytest.mark.e2e, pytest.mark.hosts]
 
-PORT = "8000"
+PORT = 8000
 Hosts = tuple[Host, Host]
 
 
@@ -24,14 +23,14 @@ def hosts() -> Iterator[Hosts]:
     """A web process on each; one worker on the first, two on the second."""
     with two_hosts() as (first, second):
         for host in (first, second):
-            host.start("web", "web", "--port", PORT)
+            host.start("web", "web", "--port", str(PORT))
         first.start("beat", "beat")
         first.start("worker-1", "worker", "convex", "heuristic", "--concurrency", "1")
         second.start("worker-2", "worker", "convex", "heuristic", "--concurrency", "1")
         second.start("worker-3", "worker", "convex", "heuristic", "--concurrency", "1")
         for host in (first, second):
-            wait_until(lambda host=host: "Listening" in host.log("web"))  # type: ignore[misc]
-        wait_until(lambda: live_workers(first) == 3)
+            wait_until(partial(host.wrote, "web", "Listening"))
+        wait_until(lambda: live_workers(first, PORT) == 3)
         yield first, second
 
 
@@ -39,18 +38,6 @@ def hosts() -> Iterator[Hosts]:
 def token(hosts: Hosts) -> str:
     """A trade token of ann's."""
     return hosts[0].token
-
-
-def live_workers(host: Host) -> int:
-    """Worker processes of the convex lane, as a host's web process sees them."""
-    wanted = urllib.request.Request(
-        f"http://{host.address}:{PORT}/metrics", headers={"Authorization": f"Bearer {host.token}"}
-    )
-    with urllib.request.urlopen(wanted, timeout=PATIENCE) as response:
-        text = response.read().decode()
-    found = re.search(r'^quantumedge_worker_processes\{lane="convex"\} (\d+)', text, re.MULTILINE)
-    assert found is not None
-    return int(found[1])
 
 
 def socket_of(host: Host, token: str) -> connect:
@@ -81,7 +68,7 @@ async def submit(socket: ClientConnection, frame: Frame) -> str:
 
 
 async def test_both_hosts_see_the_same_three_workers(hosts: Hosts) -> None:
-    assert [live_workers(host) for host in hosts] == [3, 3]
+    assert [live_workers(host, PORT) for host in hosts] == [3, 3]
 
 
 async def test_every_request_ends_once_while_workers_leave_and_join(
@@ -100,7 +87,7 @@ async def test_every_request_ends_once_while_workers_leave_and_join(
         assert mine == Counter(dict.fromkeys(asked, 1))
     for host, name in ((first, "worker-1"), (second, "worker-2"), (second, "worker-3")):
         assert "ended: succeeded" in host.log(name)
-    wait_until(lambda: live_workers(second) == 3)
+    wait_until(lambda: live_workers(second, PORT) == 3)
 
 
 async def test_a_client_that_moves_to_the_other_host_resumes_there(

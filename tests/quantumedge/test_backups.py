@@ -45,7 +45,7 @@ User.objects.all().delete(); Asset.objects.all().delete()
 @pytest.fixture(params=["SQLite", "PostgreSQL"])
 def environment(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, str]]:
     """The settings of a server on each kind of database."""
-    variables = {**os.environ, "DATA_DIR": str(tmp_path / "data"), "DATABASE_URL": ""}
+    variables = {**os.environ, "DATA_DIR": str(tmp_path / "data"), "DATABASE_TIMEOUT": "0"}
     if request.param == "SQLite":
         variables["DATABASE_URL"] = f"sqlite:///{tmp_path / 'database.sqlite3'}"
         yield variables
