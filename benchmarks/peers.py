@@ -117,23 +117,69 @@ def bare_highs(problem: Problem) -> FloatArray:
     return np.array(highs.getSolution().col_value)[:n]
 
 
-MOMENTS = (
-    Objective.MINIMIZE_VARIANCE,
-    Objective.MAXIMIZE_SHARPE,
-)
-EVERY = dict.fromkeys(Objective, 100) | dict.fromkeys(MOMENTS, 500)
+def bare_clarabel(problem: Problem) -> FloatArray:
+    """Minimum variance as one sparse cone programme."""
+    import clarabel
+    from scipy import sparse
 
-PEERS: Mapping[str, tuple[Weigh, Mapping[Objective, int]]] = {
-    "pyportfolioopt": (
-        pyportfolioopt,
-        dict.fromkeys(MOMENTS, 1000) | {Objective.MINIMIZE_CVAR: 100},
-    ),
+    n, upper = problem.n_assets, problem.constraints.upper
+    covariance = np.cov(problem.returns.T).reshape(n, n)
+    scaled = covariance * (n / np.trace(covariance))
+    rows = np.vstack([np.ones((1, n)), np.eye(n), -np.eye(n)])
+    limits = np.r_[1.0, np.full(n, upper), np.zeros(n)]
+    makers: Any = clarabel
+    settings = makers.DefaultSettings()
+    settings.verbose, settings.max_threads = False, 1
+    cones = [makers.ZeroConeT(1), makers.NonnegativeConeT(2 * n)]
+    solver = makers.DefaultSolver(
+        sparse.csc_matrix(np.triu(scaled)),
+        np.zeros(n),
+        sparse.csc_matrix(rows),
+        limits,
+        cones,
+        settings,
+    )
+    return np.asarray(solver.solve().x)
+
+
+def bare_cvxpy(problem: Problem) -> FloatArray:
+    """The textbook's lines in CVXPY, by the solver that it chooses."""
+    import cvxpy
+
+    cp: Any = cvxpy
+    returns, (periods, n) = problem.returns, problem.returns.shape
+    weights = cp.Variable(n)
+    if problem.objective == Objective.MINIMIZE_VARIANCE:
+        risk = cp.quad_form(weights, cp.psd_wrap(np.cov(returns.T).reshape(n, n)))
+    else:
+        level, tail = cp.Variable(), problem.constraints.cvar_confidence * periods
+        risk = level + cp.sum(cp.pos(-returns @ weights - level)) / tail
+    limits = [cp.sum(weights) == 1, weights >= 0, weights <= problem.constraints.upper]
+    cp.Problem(cp.Minimize(risk), limits).solve()
+    return np.asarray(weights.value)
+
+
+MOMENTS = frozenset({Objective.MINIMIZE_VARIANCE, Objective.MAXIMIZE_SHARPE})
+EVERY = frozenset(
+    {
+        *MOMENTS,
+        Objective.MAXIMIZE_RETURN,
+        Objective.MINIMIZE_CVAR,
+        Objective.MAXIMIZE_SORTINO,
+    }
+)
+
+PEERS: Mapping[str, tuple[Weigh, frozenset[Objective]]] = {
+    "pyportfolioopt": (pyportfolioopt, MOMENTS | {Objective.MINIMIZE_CVAR}),
     "skfolio": (skfolio, EVERY),
     "riskfolio-lib": (riskfolio, EVERY),
 }
-"""Each with the largest number of assets at which an objective takes seconds, not minutes."""
+"""Each with the objectives that it knows."""
 
-RAW: Mapping[str, tuple[Weigh, Mapping[Objective, int]]] = {
-    "daqp": (bare_daqp, {Objective.MINIMIZE_VARIANCE: 1000}),
-    "highs": (bare_highs, {Objective.MINIMIZE_CVAR: 100}),
+RAW: Mapping[str, tuple[Weigh, frozenset[Objective]]] = {
+    "daqp": (bare_daqp, frozenset({Objective.MINIMIZE_VARIANCE})),
+    "highs": (bare_highs, frozenset({Objective.MINIMIZE_CVAR})),
+    "clarabel": (bare_clarabel, frozenset({Objective.MINIMIZE_VARIANCE})),
+    "cvxpy": (bare_cvxpy, frozenset({Objective.MINIMIZE_CVAR, Objective.MINIMIZE_VARIANCE})),
 }
+"""Solvers without a library around them."""
