@@ -358,20 +358,20 @@ def plot(rows: list[Row], path: Path) -> None:
 
 
 PEAK = """
-import resource, sys
+import sys
 from benchmarks import engine
 problem = engine.problem_of(engine.Objective.MINIMIZE_CVAR, 100, 1260)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 if sys.argv[1] == engine.OURS:
-    engine.solve(problem).description
+    engine.solve(problem).describe()
 else:
     engine.PEERS[sys.argv[1]][0](problem)
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+(peak,) = [line for line in open("/proc/self/status") if line.startswith("VmHWM")]
+print(int(peak.split()[1]) / 1024)
 """
 
 
 def peaks(libraries: Iterable[str]) -> dict[str, float]:
-    """Megabytes that one minimum CVaR of 100 assets adds at its peak, imports included."""
+    """Most megabytes that a process holds in which one minimum CVaR of 100 assets is solved."""
     found = {}
     for name in libraries:
         command = [sys.executable, "-W", "ignore", "-c", PEAK, name]
@@ -414,7 +414,7 @@ def main(arguments: list[str] | None = None) -> int:
     highest = peaks([OURS, *(name for name in PEERS if name in chosen)])
     print(table(rows[-3:]).split("\n", 2)[2])
     print(f"added by an import: {json.dumps(added)}")
-    print(f"megabytes added by a minimum CVaR of 100 assets: {json.dumps(highest)}")
+    print(f"peak megabytes of a process, minimum CVaR of 100 assets: {json.dumps(highest)}")
     print(summary(rows))
     if options.json:
         document = {"rows": [asdict(row) for row in rows], "imports": added, "peaks": highest}
