@@ -82,3 +82,50 @@ def test_the_page_of_the_api_is_drawn(server: Server, listened: BrowserContext) 
     expect(page.get_by_role("heading", name="QuantumEdge")).to_be_visible()
     page.get_by_role("link", name="POST /api/v1/optimizations/", exact=True).click()
     _picture(page, "api-docs")
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "auth/user/add/",
+        "marketdata/asset/",
+        "marketdata/bar/",
+        "marketdata/dataversion/",
+        "marketdata/quarantinedtick/",
+        "optimization/portfolio/",
+        "streaming/apitoken/add/",
+    ],
+)
+def test_no_page_of_the_admin_complains(admin: Page, server: Server, page: str) -> None:
+    """What the browser complains of fails the test by itself; each page also shows its content."""
+    admin.goto(f"{server.url}/admin/{page}")
+    expect(admin.locator("#content-main")).to_be_visible()
+    _picture(admin, page.strip("/").replace("/", "-"))
+
+
+def test_a_watched_portfolio_is_changed_and_a_wrong_rule_explained(
+    admin: Page, server: Server
+) -> None:
+    admin.goto(f"{server.url}/admin/optimization/portfolio/")
+    admin.locator("#result_list tbody tr").first.get_by_role("link").first.click()
+    rules = admin.get_by_label("Rules")
+    rules.fill('[{"kind": "price_change", "threshold": -1}]')
+    admin.get_by_role("button", name="Save", exact=True).click()
+    expect(admin.locator(".field-rules .errorlist")).to_contain_text("greater than 0")
+    _picture(admin, "portfolio-refused")
+    rules.fill('[{"kind": "price_change", "threshold": 0.005}]')
+    admin.get_by_role("button", name="Save", exact=True).click()
+    expect(admin.locator(".messagelist")).to_contain_text("was changed successfully")
+
+
+def test_a_lane_is_drained_the_cache_purged_and_the_sample_loaded_again(
+    admin: Page, server: Server
+) -> None:
+    admin.goto(f"{server.url}/admin/service/")
+    row = admin.get_by_role("row", name="quantum")
+    row.get_by_role("button", name="Drain").click()
+    expect(admin.locator(".messagelist")).to_contain_text("waited in the quantum lane")
+    admin.get_by_role("button", name="Purge the cache").click()
+    expect(admin.locator(".messagelist")).to_contain_text("cached results")
+    admin.get_by_role("button", name="Reload the sample market").click()
+    expect(admin.locator(".messagelist")).to_contain_text("Sample market")

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from django.core.management import get_commands
+from django.core.management import get_commands, load_command_class
 
 from optimization.engine.problem import Method, Objective
 
@@ -28,6 +28,27 @@ def test_every_link_leads_to_a_file(page: Path) -> None:
 def test_every_command_that_is_named_exists(page: Path) -> None:
     named = set(re.findall(r"manage\.py ([a-z_]+)", page.read_text(encoding="utf-8")))
     assert named <= set(get_commands())
+
+
+def test_every_command_of_ours_is_listed() -> None:
+    text = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    ours = {name for name, app in get_commands().items() if app in PACKAGES}
+    listed = {
+        word
+        for cell in re.findall(r"^\| (`.*?) \|", text, re.MULTILINE)
+        for word in re.findall(r"`([a-z_]+)", cell)
+    }
+    assert ours <= listed
+    assert listed <= ours
+
+
+def test_what_is_said_to_print_json_does() -> None:
+    text = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    marked = set(re.findall(r"^\| `([a-z_]+).*?` \| ● \|", text, re.MULTILINE))
+    for name, app in get_commands().items():
+        if app in PACKAGES:
+            parser = load_command_class(app, name).create_parser("manage.py", name)
+            assert ("--json" in parser.format_help()) == (name in marked), name
 
 
 def test_every_module_that_the_architecture_names_exists() -> None:
