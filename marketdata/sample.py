@@ -10,7 +10,7 @@ import csv
 import datetime as dt
 import gzip
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,8 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from marketdata.errors import MarketDataError
-from marketdata.models import Source
-from marketdata.services import History
+from marketdata.models import Asset, Source
+from marketdata.selectors import current_data_version, load_panel
+from marketdata.services import History, histories_store
 
 SEED = 20221228
 """Seed of the simulated histories."""
@@ -91,6 +92,41 @@ def sample_histories(until: dt.date | None = None) -> list[History]:
 def sample_symbols() -> list[str]:
     """Every symbol of the sample market, without reading its prices."""
     return sorted([*NAMES, *(asset.symbol for asset in SIMULATED)])
+
+
+def sample_load(
+    until: dt.date | None = None, on_stored: Callable[[str, int], None] | None = None
+) -> str:
+    """Store the symbols of the sample that have no bars yet; a second run changes nothing.
+
+    Args:
+        until: Last day to load.
+        on_stored: Called with each symbol that was stored, and how many there are.
+
+    Returns:
+        What was done, in a sentence.
+
+    Raises:
+        MarketDataError: No day is left, or skfolio's files are missing.
+    """
+    wanted = set(sample_symbols())
+    wanted -= set(Asset.objects.filter(bar_count__gt=0).values_list("symbol", flat=True))
+    if not wanted:
+        version = load_panel(current_data_version()).version
+        return f"Sample market: loaded already (data version {version})"
+    histories = [history for history in sample_histories(until) if history.symbol in wanted]
+    total = len(histories)
+    name = histories_store(
+        histories,
+        reason=f"load_sample_market: {total} symbols",
+        on_stored=None if on_stored is None else lambda symbol: on_stored(symbol, total),
+    ).name
+    simulated = sum(history.source == Source.SIMULATED for history in histories)
+    bars = sum(len(history.dates) for history in histories)
+    return (
+        f"Sample market: {total - simulated} real and {simulated} simulated symbols,"
+        f" {bars} bars to {histories[0].dates[-1]} (data version {name})"
+    )
 
 
 def _simulate(index: Sequence[float]) -> Iterator[list[float]]:

@@ -1,6 +1,5 @@
 """The service page of the admin: figures drawn as bars, and what an operator may do about them."""
 
-import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +7,6 @@ from typing import Any
 from csp.decorators import csp_update
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.core.management import CommandError, call_command
 from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
@@ -16,6 +14,8 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 from redis.exceptions import RedisError
 
+from marketdata.errors import MarketDataError
+from marketdata.sample import sample_load
 from optimization.errors import AlreadyFinishedError, RequestError
 from optimization.models import OptimizationRequest, Status
 from optimization.presentation import percent, seconds
@@ -83,8 +83,10 @@ def _act(request: HttpRequest) -> HttpResponse:
     else:
         try:
             messages.success(request, action())
-        except (RequestError, RedisError, CommandError) as error:
+        except (RequestError, RedisError, DatabaseError) as error:
             messages.error(request, str(error))
+        except MarketDataError as error:
+            messages.error(request, error.message)
     return HttpResponseRedirect(reverse("admin-service"))
 
 
@@ -107,9 +109,8 @@ def _resume() -> str:
 
 
 def _reload_sample() -> str:
-    told = io.StringIO()
-    call_command("load_sample_market", stdout=told, stderr=told)
-    return told.getvalue().strip()
+    # Not by the command: what it draws its progress with is kept out of web processes.
+    return sample_load()
 
 
 _ACTIONS: Mapping[str, Callable[[], str]] = {

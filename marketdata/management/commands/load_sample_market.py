@@ -9,10 +9,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from marketdata.errors import MarketDataError
-from marketdata.models import Asset, Source
-from marketdata.sample import sample_histories, sample_symbols
-from marketdata.selectors import current_data_version, load_panel
-from marketdata.services import histories_store
+from marketdata.sample import sample_load
 
 
 class Command(BaseCommand):
@@ -38,24 +35,11 @@ class Command(BaseCommand):
             raise CommandError(error.message) from error
 
     def _load(self, until: dt.date | None, console: Console) -> str:
-        wanted = set(sample_symbols())
-        wanted -= set(Asset.objects.filter(bar_count__gt=0).values_list("symbol", flat=True))
-        if not wanted:
-            version = load_panel(current_data_version()).version
-            return f"Sample market: loaded already (data version {version})"
         quiet = not console.is_terminal
         with Progress(console=console, transient=True, disable=quiet) as progress:
-            task = progress.add_task("Reading the sample market", total=None)
-            histories = [h for h in sample_histories(until) if h.symbol in wanted]
-            progress.update(task, description="Loading the sample market", total=len(histories))
-            version = histories_store(
-                histories,
-                reason=f"load_sample_market: {len(histories)} symbols",
-                on_stored=lambda _symbol: progress.advance(task),
-            ).name
-        simulated = sum(history.source == Source.SIMULATED for history in histories)
-        bars = sum(len(history.dates) for history in histories)
-        return (
-            f"Sample market: {len(histories) - simulated} real and {simulated} simulated symbols,"
-            f" {bars} bars to {histories[0].dates[-1]} (data version {version})"
-        )
+            task = progress.add_task("Loading the sample market", total=None)
+
+            def stored(_symbol: str, total: int) -> None:
+                progress.update(task, advance=1, total=total)
+
+            return sample_load(until, stored)

@@ -126,7 +126,7 @@ export function ConnectionBanner() {
       <div class="banner good" role="status">
         <p>
           {recovered
-            ? `Reconnected and resumed: ${format.count(replayed, "missed message")} replayed.`
+            ? `Reconnected and resumed: ${replayed > 0 ? `${format.count(replayed, "missed message")} replayed` : "nothing was missed"}.`
             : "Reconnected. What was missed is no longer kept; runs under way were asked for again."}
         </p>
       </div>
