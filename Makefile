@@ -11,7 +11,7 @@ export OMP_NUM_THREADS ?= 1
 WHERE := not browser$(shell [ "$$(id -u)" = 0 ] || echo ' and not hosts')
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz test-services test-faults test-image lint format lock install install-dev install-bench \
+.PHONY: help run test fuzz test-services test-faults test-states test-image lint format lock install install-dev install-bench \
 	system-packages dashboard bench clean
 
 help: ## List the targets
@@ -29,6 +29,9 @@ test: install-dev system-packages dashboard lint ## Install what the tests need 
 
 test-services: install-dev system-packages ## Run the tests on PostgreSQL, Redis over TCP and RabbitMQ
 	@TEST_SERVICES=true exec $(BIN)/pytest -m "$(WHERE)" $(PYTEST_ARGS)
+
+test-states: install-dev ## Take 10,000 random steps through the life of requests
+	@STATE_STEPS=10000 $(BIN)/pytest tests/faults/test_state_machine.py $(PYTEST_ARGS)
 
 test-faults: install-dev ## Run only the tests that break real processes and connections
 	@exec $(BIN)/pytest -m faults $(PYTEST_ARGS)

@@ -219,10 +219,20 @@ def _enqueue(request: OptimizationRequest) -> Receipt:
     try:
         position = admission.admit(lane, request.request_id)
     except (QueueFullError, RedisError):
-        request.delete()
-        raise
+        if _withdraw(request):
+            raise
+        # The answer of Redis was lost, and a worker has it already.
+        request.refresh_from_db()
+        return _receipt(request, repeated=True)
     logger.info("admitted to the %s lane, place %d: %s", lane, position, request.method)
     return Receipt(request, position, _estimated_wait(request, position))
+
+
+def _withdraw(request: OptimizationRequest) -> bool:
+    """Forget a request that was not admitted; False when a worker has begun it all the same."""
+    untouched = OptimizationRequest.objects.filter(pk=request.pk, status=Status.QUEUED, attempt=0)
+    deleted, _ = untouched.delete()
+    return bool(deleted)
 
 
 def _insert(request: OptimizationRequest) -> OptimizationRequest | None:
