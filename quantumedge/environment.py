@@ -3,7 +3,7 @@
 import hashlib
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,15 @@ class Env(environ.Env):  # type: ignore[misc]  # the library has no types
                 f"{var} is {os.environ.get(var)!r}, which cannot be read ({error}); "
                 "mend it in the environment or in .env."
             ) from error
+
+
+SERVERS = frozenset({"web", "worker", "run_feed"})
+"""The commands of ``manage.py`` that serve clients, and so must not hang with a dead line."""
+
+
+def serves(arguments: Sequence[str]) -> bool:
+    """Whether a process with these arguments serves; an import or a migration takes its time."""
+    return len(arguments) > 1 and arguments[1] in SERVERS
 
 
 def check_database(database: Mapping[str, Any], variable: str) -> None:

@@ -6,11 +6,12 @@
 
 import os
 import secrets
+import sys
 from pathlib import Path
 
 from csp.constants import NONE, SELF
 
-from quantumedge.environment import Env, check_database, socket_path
+from quantumedge.environment import Env, check_database, serves, socket_path
 from quantumedge.logs import logging_settings
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -236,19 +237,19 @@ DATABASES = {
     "default": env.db_url("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'quantumedge.sqlite3'}")
 }
 check_database(DATABASES["default"], "DATABASE_URL")
-# Seconds that one database statement may take; 0 for a long migration of a large PostgreSQL table.
+# Seconds that a serving process waits for one database statement; 0 without end.
 DATABASE_TIMEOUT = env.float("DATABASE_TIMEOUT", default=5.0)
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
-        "timeout": DATABASE_TIMEOUT,
+        "timeout": DATABASE_TIMEOUT or 3600.0,
         # A checkpoint makes whichever request it falls into wait for the disk: every 16 MB, not 4.
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
         " PRAGMA wal_autocheckpoint=4000;",
     }
 else:
     DATABASES["default"]["ENGINE"] = "quantumedge.postgresql"
-    DATABASES["default"]["OPTIONS"] = {"patience": DATABASE_TIMEOUT}
+    DATABASES["default"]["OPTIONS"] = {"patience": DATABASE_TIMEOUT if serves(sys.argv) else 0.0}
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DATABASES["default"]["CONN_MAX_AGE"] = None
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from quantumedge.environment import SOCKET_PATH_LIMIT, Env, socket_path
+from quantumedge.environment import SOCKET_PATH_LIMIT, Env, serves, socket_path
 
 
 def test_a_value_of_the_wrong_kind_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,3 +28,10 @@ def test_a_deep_folder_gets_a_short_socket_path_that_every_process_computes() ->
     assert len(os.fsencode(path)) <= SOCKET_PATH_LIMIT
     assert path == socket_path(folder, "v.sock")
     assert path != socket_path(folder / "other", "v.sock")
+
+
+def test_only_processes_that_serve_are_impatient_with_the_database() -> None:
+    assert serves(["manage.py", "worker", "convex"])
+    assert serves(["manage.py", "web"])
+    assert not serves(["manage.py", "migrate"])
+    assert not serves(["pytest"])
