@@ -75,6 +75,8 @@ class Unawaited:
                 # A fork shares the parent's connection, which stays the parent's.
                 self._home, self._connection, self._unread = home, None, 0
             self._settle()
+            if self._is_closed():
+                self._drop()
             try:
                 self._write(command)
             except RedisConnectionError:
@@ -100,6 +102,13 @@ class Unawaited:
         except RedisError as error:
             logger.warning("what was sent before may be lost: %s", error)
             self._drop()
+
+    def _is_closed(self) -> bool:
+        """Whether Redis has ended the connection; over TCP, a write would not notice."""
+        try:
+            return self._connection is not None and bool(self._connection.can_read())
+        except (RedisError, OSError):
+            return True
 
     def _drop(self) -> None:
         if self._connection is not None:

@@ -90,6 +90,12 @@ def redis_url() -> str:
     return os.environ["REDIS_URL"]
 
 
+@pytest.fixture(scope="session")
+def redis_socket() -> str:
+    """Path of the same server's unix socket, which it has over TCP, too."""
+    return str(services.services().folder / "valkey.sock" if services.WANTED else _SOCKET)
+
+
 @pytest.fixture
 def redis_server(redis_url: str) -> Iterator[Redis]:
     """A client of the private Valkey, which is empty before and after the test."""

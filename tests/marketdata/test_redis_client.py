@@ -107,10 +107,10 @@ async def test_a_crowd_on_the_event_loop_shares_a_few_connections(redis_server: 
 
 
 def test_lines_that_have_gone_dead_cost_no_caller_an_error(
-    redis_url: str, settings: Settings
+    redis_socket: str, settings: Settings
 ) -> None:
     settings.REDIS_TIMEOUT = 0.2
-    with proxying(redis_url.removeprefix("unix://")) as proxy:
+    with proxying(redis_socket) as proxy:
         settings.REDIS_URL = f"redis://127.0.0.1:{proxy.port}"
         pool = redis_client().connection_pool
         for connection in [pool.get_connection() for _ in range(5)]:
