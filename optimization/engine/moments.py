@@ -16,6 +16,9 @@ LEDOIT_WOLF = "ledoit_wolf"
 DENSE = 60
 """Up to this many assets Σ is formed."""
 
+INDEFINITE = 1e-10
+"""A negative eigenvalue up to this share of the largest is rounding."""
+
 CANCELLED = 1e-8
 """A variance this small beside the assets' own has lost half its digits in Σ."""
 
@@ -230,9 +233,26 @@ class DenseCovariance(Covariance):
 
     Attributes:
         matrix: Σ, shape (n, n).
+        proven: Whether Σ is known to have no negative eigenvalue beyond rounding, as sums of
+            squares are; otherwise it is checked when built.
+
+    Raises:
+        InvalidProblemError: Σ gives some portfolio a negative variance.
     """
 
     matrix: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))
+    proven: bool = False
+
+    def __post_init__(self) -> None:
+        if self.proven:
+            return
+        values = np.linalg.eigvalsh(self.matrix)
+        if float(values[0]) < -INDEFINITE * float(np.abs(values).max()):
+            raise InvalidProblemError(
+                "the covariance gives some portfolios a negative variance; use a longer window or"
+                f" set covariance to {LEDOIT_WOLF}",
+                ["parameters.covariance", "parameters.lookback"],
+            )
 
     @property
     def n_assets(self) -> int:
@@ -304,4 +324,4 @@ class RollingMoments:
         """Sample covariance with the divisor T − 1."""
         drift = self._total / np.sqrt(self._count)
         matrix = (self._squares - np.outer(drift, drift)) / (self._count - 1)
-        return DenseCovariance(np.zeros((0, len(matrix))), matrix=matrix)
+        return DenseCovariance(np.zeros((0, len(matrix))), matrix=matrix, proven=True)

@@ -1,0 +1,104 @@
+"""Named conflicts against brute force: every subset of the constraints, and every mend."""
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.optimize import linprog
+
+from optimization.engine import AssetBounds, Constraints, Group, Objective, Problem, solve
+from optimization.engine.errors import InfeasibleProblemError
+
+SYMBOLS = tuple("ABCDEF")
+RETURNS = np.random.default_rng(8).normal(0.0005, 0.01, (60, 6))
+
+Rows = list[tuple[list[float], float]]
+
+
+def limits_of(constraints: Constraints) -> dict[str, Rows]:
+    """Each request field as rows a'w ≤ b over the six assets."""
+    found: dict[str, Rows] = {"constraints.sum_to_one": [([-1.0] * 6, -1.0)]}
+    unit = np.eye(6).tolist()
+    for asset, symbol in enumerate(SYMBOLS):
+        own, path = constraints.asset_bounds.get(symbol), f"constraints.asset_bounds.{symbol}"
+        low, high = constraints.bounds_of(symbol)
+        lowest, highest = "constraints.long_only", "constraints.max_weight"
+        if own is not None and own.min_weight is not None:
+            lowest = f"{path}.min_weight"
+        if own is not None and own.max_weight is not None:
+            highest = f"{path}.max_weight"
+        found.setdefault(lowest, []).append(([-x for x in unit[asset]], -low))
+        found.setdefault(highest, []).append((unit[asset], high))
+    for number, group in enumerate(constraints.groups):
+        member = [float(symbol in group.symbols) for symbol in SYMBOLS]
+        rows = found.setdefault(f"constraints.groups[{number}]", [])
+        if group.min_weight is not None:
+            rows.append(([-x for x in member], -group.min_weight))
+        if group.max_weight is not None:
+            rows.append((member, group.max_weight))
+    return found
+
+
+def can_hold(limits: dict[str, Rows], fields: Any) -> bool:
+    """Whether some portfolio of at most the whole capital satisfies these fields."""
+    rows = [([1.0] * 6, 1.0), *(row for field in fields for row in limits[field])]
+    matrix, right = zip(*rows, strict=True)
+    outcome = linprog(np.zeros(6), np.array(matrix), np.array(right), bounds=(None, None))
+    return bool(outcome.status == 0)
+
+
+def random_constraints(seed: int) -> Constraints:
+    rng = np.random.default_rng(seed)
+    groups = []
+    for number in range(int(rng.integers(1, 4))):
+        members = tuple(str(s) for s in rng.choice(SYMBOLS, int(rng.integers(1, 4)), replace=False))
+        low = float(rng.uniform(0.2, 0.9)) if rng.random() < 0.6 else None
+        high = None if low is not None else float(rng.uniform(0.0, 0.4))
+        groups.append(Group(name=f"g{number}", symbols=members, min_weight=low, max_weight=high))
+    own = {}
+    for symbol in SYMBOLS[: int(rng.integers(0, 3))]:
+        own[symbol] = AssetBounds(min_weight=float(rng.uniform(0.0, 0.3)))
+    cap = float(rng.uniform(0.3, 0.6))
+    return Constraints(max_weight=cap, groups=tuple(groups), asset_bounds=own)
+
+
+CONFLICTS = [
+    seed
+    for seed in range(120)
+    if not can_hold(limits_of(random_constraints(seed)), limits_of(random_constraints(seed)))
+]
+
+
+def test_there_are_enough_conflicts_to_learn_from() -> None:
+    assert 20 <= len(CONFLICTS) <= 100
+
+
+@pytest.mark.parametrize("seed", CONFLICTS)
+def test_the_named_set_conflicts_and_no_smaller_part_of_it_does(seed: int) -> None:
+    constraints = random_constraints(seed)
+    problem = Problem(
+        returns=RETURNS,
+        symbols=SYMBOLS,
+        objective=Objective.MINIMIZE_VARIANCE,
+        constraints=constraints,
+    )
+    with pytest.raises(InfeasibleProblemError) as caught:
+        solve(problem)
+    limits, fields = limits_of(constraints), caught.value.fields
+    assert set(fields) <= set(limits)
+    assert not can_hold(limits, fields)
+    for fewer in itertools.combinations(fields, len(fields) - 1):
+        assert can_hold(limits, fewer)
+
+
+@pytest.mark.parametrize("seed", sorted(set(range(120)) - set(CONFLICTS)))
+def test_only_conflicts_are_refused(seed: int) -> None:
+    problem = Problem(
+        returns=RETURNS,
+        symbols=SYMBOLS,
+        objective=Objective.MINIMIZE_VARIANCE,
+        constraints=random_constraints(seed),
+    )
+    solution: Any = solve(problem)
+    assert solution.max_violation <= 1e-9
