@@ -4,6 +4,7 @@ from itertools import combinations, product
 
 import numpy as np
 import pytest
+from scipy.optimize import Bounds, LinearConstraint, milp
 
 from optimization.engine.errors import InfeasibleProblemError
 from optimization.engine.heuristics.holdings import Holdings
@@ -190,6 +191,44 @@ def test_three_assets_beat_a_fine_grid(
     assert solution.optimality_gap is None
     assert solution.diagnostics["reference"] is None
     assert solution.diagnostics["gap_basis"].startswith("no bound")
+
+
+def _least_value_at_risk(problem: Problem, ignored: int) -> float:
+    """The exact minimum: a mixed-integer programme that may leave out the worst ``ignored`` days.
+
+    Variables: weights, the value at risk, and for each day whether its loss may exceed that.
+    """
+    days, n = problem.returns.shape
+    largest = 2 * float(np.abs(problem.returns).max())
+    losses = np.hstack([-problem.returns, -np.ones((days, 1)), -largest * np.eye(days)])
+    budget = np.r_[np.ones(n), np.zeros(1 + days)]
+    left_out = np.r_[np.zeros(n + 1), np.ones(days)]
+    found = milp(
+        np.r_[np.zeros(n), 1.0, np.zeros(days)],
+        integrality=left_out,
+        bounds=Bounds(
+            np.r_[np.zeros(n), -1.0, np.zeros(days)],
+            np.r_[np.full(n, problem.constraints.upper), np.ones(1 + days)],
+        ),
+        constraints=[
+            LinearConstraint(losses, -np.inf, 0.0),
+            LinearConstraint(budget, 1.0, 1.0),
+            LinearConstraint(left_out, -np.inf, ignored),
+        ],
+        options={"mip_rel_gap": 1e-6},
+    )
+    assert found.status == 0, found.message
+    return float(found.fun)
+
+
+def test_value_at_risk_comes_near_the_exact_mixed_integer_optimum(
+    solve_with: SolveWith, problem_of: ProblemOf
+) -> None:
+    limits = Constraints(max_weight=0.5)
+    problem = problem_of(6, 80, Objective.MINIMIZE_VALUE_AT_RISK, limits)
+    exact = _least_value_at_risk(problem, ignored=4)
+    cost = _cost(problem, solve_with(problem).weights)
+    assert exact - 1e-6 <= cost <= exact + 1e-2 * abs(exact)
 
 
 def test_a_choice_of_many_assets_is_feasible_and_bounded(
