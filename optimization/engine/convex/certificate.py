@@ -21,6 +21,9 @@ from optimization.engine.problem import FloatArray, Objective
 
 RATIO_ROUNDS = 50
 ROUNDING = 1e-14
+USELESS = 1.0
+"""A bound that allows twice the ratio is none."""
+
 CANCELLED = 1e-10
 SMALL = 1e-3
 """A risk below this share of a typical asset's counts as this share: a gap relative to nothing
@@ -272,7 +275,8 @@ def _certify_ratio(instance: Instance, weights: FloatArray, evidence: Evidence) 
         gap = _gap_on_cone(instance, (ratio, deviation, numerator), slope)
     else:
         gap = excess / (lowest_risk(instance) * abs(ratio)) if excess else 0.0
-    return Certificate(-ratio, gap, first, 1.0 / deviation)
+    bounded = gap if gap < USELESS else float("inf")
+    return Certificate(-ratio, bounded, first, 1.0 / deviation)
 
 
 def _gap_on_cone(instance: Instance, parts: tuple[float, float, float], slope: FloatArray) -> float:
