@@ -193,7 +193,10 @@ class Hub:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
-        await self._layer.flush()
+        try:
+            await self._layer.flush()
+        except RedisError as error:
+            logger.warning("the subscription did not close: %s", error)
         await self._redis.aclose()
 
     def _note(self, connection: Connection) -> None:

@@ -176,7 +176,8 @@ def violations(run: Run, *, limit: int, overtaken: int = 0) -> list[str]:
         run: What was recorded.
         limit: ``MAX_QUEUE_SIZE`` of the server.
         overtaken: Requests that may have been overtaken, because a fault took the worker process
-            that had just claimed them: one for each such process.
+            that had just claimed them: one for each such process. They wait for their second claim
+            outside of the queue.
     """
     return [
         *ends_in_rows(run),
@@ -185,7 +186,8 @@ def violations(run: Run, *, limit: int, overtaken: int = 0) -> list[str]:
         *duplicates(run),
         *numbers(run),
         *order(run, overtaken),
-        *waiting(run, limit),
+        *positions(run, limit),
+        *waiting(run, limit + overtaken),
     ]
 
 
@@ -314,11 +316,15 @@ def _overtaken(served: Iterable[tuple[float, float, Row]]) -> Iterator[str]:
             yield row.request_id
 
 
-def waiting(run: Run, limit: int) -> Iterator[str]:
-    """Never more than the limit certainly wait, and no position is beyond it."""
+def positions(run: Run, limit: int) -> Iterator[str]:
+    """Nobody is given a place beyond the limit."""
     for event in run.received():
         if event.kind == "optimization_queued" and event.frame["data"]["queue_position"] > limit:
             yield f"{event.request_id} was given place {event.frame['data']['queue_position']}"
+
+
+def waiting(run: Run, limit: int) -> Iterator[str]:
+    """Never more than the limit certainly wait."""
     leaving: list[float] = []
     most = 0
     for acknowledged, left in sorted(_stays(run)):
