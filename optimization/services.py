@@ -42,7 +42,7 @@ UPDATE {OptimizationRequest._meta.db_table}
 SET status = %s, attempt = attempt + 1, fence = %s, started_at = COALESCE(started_at, %s)
 WHERE request_id = %s AND status IN (%s, %s) AND fence < %s
 RETURNING *
-"""  # noqa: S608 - the table's name is ours
+"""  # nosec B608  # noqa: S608 - the table's name is ours
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,9 @@
 
 import os
 import sqlite3
-import subprocess
+
+# Programs of PostgreSQL's, with argument lists and without a shell.
+import subprocess  # nosec B404
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
@@ -68,7 +70,7 @@ def _run(database: Mapping[str, Any], program: str, *arguments: str) -> None:
         "PGDATABASE": str(database["NAME"]),
     }
     try:
-        subprocess.run(
+        subprocess.run(  # nosec B603
             [program, *arguments],
             env={**os.environ, **{name: value for name, value in options.items() if value}},
             check=True,
