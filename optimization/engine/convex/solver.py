@@ -184,7 +184,9 @@ def solve_generally(instance: Instance, fast: Answer | None = None, tried: str =
     if only is not None:
         if instance.violation_of_amounts(only) > FEASIBLE:
             raise InfeasibleProblemError("no portfolio satisfies every constraint", ["constraints"])
-        return answer_of(instance, only, Evidence(), "bounds")
+        answer = answer_of(instance, only, Evidence(), "bounds")
+        # There is no other portfolio that could be better.
+        return replace(answer, certificate=replace(answer.certificate, gap=0.0))
     check_risk(instance)
     general = import_module("optimization.engine.convex.general")
     best = fast

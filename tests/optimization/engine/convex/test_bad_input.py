@@ -122,7 +122,9 @@ def test_the_unit_of_returns_changes_no_weight(objective: Any, scale: float) -> 
     assert scaled.optimality_gap <= 1e-8
 
 
-@pytest.mark.parametrize("objective", FIVE)
+@pytest.mark.parametrize(
+    "objective", [*FIVE, Objective.MINIMIZE_CDAR, Objective.MINIMIZE_MAX_DRAWDOWN]
+)
 @pytest.mark.parametrize(
     ("constraints", "expected"),
     [
