@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
+from redis import Redis
 from websockets.asyncio.client import connect
 
 from tests import services
@@ -103,6 +104,13 @@ class Server:
     def get(self, path: str) -> bytes:
         with urllib.request.urlopen(self.url + path, timeout=PATIENCE) as response:
             return bytes(response.read())
+
+    def redis_holds(self, name: str) -> bool:
+        """Whether the server's Redis has a key of this name under the server's prefix."""
+        addresses = services.part(self.data_dir.name)
+        url = addresses.get("REDIS_URL", f"unix://{self.data_dir}/valkey.sock")
+        with Redis.from_url(url) as client:
+            return bool(client.exists(f"{addresses.get('REDIS_PREFIX', 'qe')}:{name}"))
 
     def processes(self) -> list[psutil.Process]:
         """Everything that runs below the supervisor, itself included."""

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 
 import pytest
-from redis import Redis
 from websockets.asyncio.client import ClientConnection
 
 from tests.e2e.client import (
@@ -54,8 +53,7 @@ async def acknowledgements(socket: ClientConnection) -> list[Frame]:
 
 def nobody_stands_by(server: Server) -> None:
     """Wait until no process of the convex lane would be handed a request without its waiting."""
-    with Redis.from_url(f"unix://{server.data_dir}/valkey.sock") as client:
-        wait_until(lambda: not client.exists("qe:queue:standby:convex"))
+    wait_until(lambda: not server.redis_holds("queue:standby:convex"))
 
 
 @contextmanager

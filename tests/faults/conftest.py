@@ -22,7 +22,9 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(scope="package")
 def server() -> Iterator[Server]:
     """A whole server that tests may break."""
-    with data_folder() as folder, serving(folder, FEED="simulated") as server:
+    # Valkey is among what is broken here, so it is the server's own, whatever else is used.
+    embedded = {"REDIS_URL": "", "BROKER_URL": "", "REDIS_PREFIX": "qe"}
+    with data_folder() as folder, serving(folder, FEED="simulated", **embedded) as server:
         server.wait_ready()
         yield server
 
