@@ -5,7 +5,7 @@ import asyncio
 import dataclasses
 import json
 import signal
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -78,8 +78,8 @@ class Command(BaseCommand):
             tick_recorded.disconnect(self._print)
         self.stderr.write(f"Feed {feed.name}: stopped")
 
-    def _print(self, *, quotes: Iterable[Quote], **_kwargs: Any) -> None:
-        for quote in quotes:
+    def _print(self, *, quotes: Mapping[str, Quote], **_kwargs: Any) -> None:
+        for quote in quotes.values():
             self.stdout.write(json.dumps(dataclasses.asdict(quote)))
         self.stdout.flush()
 
