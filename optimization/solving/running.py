@@ -151,7 +151,7 @@ def _is_watched(request: OptimizationRequest, problem: Problem) -> bool:
     return (
         bool(request.portfolio_id)
         and request.method == Method.MEAN_VARIANCE
-        and "solver" not in request.parameters
+        and request.parameters.get("solver", "auto") == "auto"
         and problem.constraints.max_assets is None
         and problem.constraints.min_position is None
     )

@@ -162,9 +162,13 @@ class Hub:
     async def adopt(self, connection: Connection, client_id: str) -> None:
         """Let a connection stand in for a lost one: what was for that one comes here.
 
+        A connection that stands in for ``lineage.MAX_IDS`` already takes no more.
+
         Raises:
             RedisError: Redis is away; it stands in for that one, but not for those before it.
         """
+        if len(connection.ids) >= lineage.MAX_IDS:
+            return
         connection.ids.add(client_id)
         self._note(connection)
         connection.ids |= await lineage.inherit(self._redis, connection)

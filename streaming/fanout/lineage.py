@@ -17,10 +17,9 @@ MAX_IDS = 100
 async def inherit(client: Any, connection: Connection) -> set[str]:
     """The ids that those which a connection stands in for stood in for; kept for its own heir."""
     owner = connection.owner.key
-    if len(connection.ids) > MAX_IDS:
-        return set()
     found = await client.sunion([_key(owner, name) for name in connection.ids])
-    ids = connection.ids | {name.decode() for name in found}
+    inherited = sorted(name.decode() for name in found)
+    ids = connection.ids | set(inherited[: MAX_IDS - len(connection.ids)])
     key = _key(owner, connection.client_id)
     async with client.pipeline() as pipe:
         pipe.sadd(key, *ids)

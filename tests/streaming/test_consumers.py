@@ -15,6 +15,8 @@ from redis import Redis
 from optimization.models import OptimizationRequest
 from optimization.queue.lanes import Lane
 from optimization.solving.running import run_next
+from streaming.fanout.hub import hub
+from streaming.fanout.lineage import MAX_IDS
 from tests.streaming.conftest import Client, communicator
 
 pytestmark = [
@@ -251,6 +253,18 @@ async def test_resuming_in_another_epoch_says_that_frames_are_lost(opened: Open)
         place = {"epoch": "another", "seq": 0, "client_id": "client0"}
         data = (await client.ask("resume", place))["data"]
         assert (data["recovered"], data["replayed"]) == (False, 0)
+
+
+async def test_a_client_that_resumes_again_and_again_is_remembered_within_a_bound(
+    opened: Open,
+) -> None:
+    async with opened() as client:
+        for number in range(MAX_IDS + 20):
+            place = {"epoch": "another", "seq": 0, "client_id": f"client{number}"}
+            await client.ask("resume", place)
+        (connection,) = hub().connections
+        assert connection.client_id in connection.ids
+        assert len(connection.ids) == MAX_IDS
 
 
 async def test_too_many_messages_are_refused_and_not_fatal(
