@@ -26,7 +26,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -38,44 +38,27 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 import pandas as pd
 
+from benchmarks.engine_report import (
+    DESCRIBED,
+    OBJECTIVES,
+    ONE_ROW,
+    OURS,
+    Row,
+    plot,
+    summary,
+    table,
+)
 from benchmarks.peers import PEERS, RAW
 from optimization.engine import Constraints, Group, Objective, Problem, Session, Solution, solve
 from optimization.engine.errors import InfeasibleProblemError, NoExcessReturnError
 from optimization.engine.measures import cost_function
 from optimization.engine.problem import FloatArray
 
-OBJECTIVES = (
-    Objective.MINIMIZE_VARIANCE,
-    Objective.MAXIMIZE_SHARPE,
-    Objective.MAXIMIZE_RETURN,
-    Objective.MINIMIZE_CVAR,
-    Objective.MAXIMIZE_SORTINO,
-)
 SIZES = "5x252,20x1260,50x1260,100x1260,500x1260,1000x1260,3000x756"
 LARGEST_REAL = 20
 WARM_ROWS = 200
-OURS, DESCRIBED, ONE_ROW = "quantumedge", "quantumedge, described", "quantumedge, one new row"
 LONG = 5
 """A first run of more than this many budgets is the measurement; imports take less."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One library on one problem; times in milliseconds."""
-
-    library: str
-    objective: str
-    n: int
-    periods: int
-    median: float
-    p99: float
-    runs: int
-    value: float | None = None
-    excess: float | None = None
-    violation: float | None = None
-    gap: float | None = None
-    times_ours: float | None = None
-    error: str | None = None
 
 
 @cache
@@ -272,89 +255,6 @@ def footprints() -> dict[str, dict[str, float]]:
         ).stdout.split()
         found[name] = {"megabytes": float(memory), "seconds": float(seconds)}
     return found
-
-
-def table(rows: list[Row]) -> str:
-    lines = [
-        (
-            "| objective | n/T | library | median ms | p99 | runs | × ours | objective excess"
-            " | violation | gap |"
-        ),
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        figures = (
-            f"{row.median:.3g} | {row.p99:.3g} | {row.runs} | "
-            + (f"{row.times_ours:.3g}" if row.times_ours else "–")
-            + " | "
-            + (f"{row.excess:.1e}" if row.excess is not None else "–")
-            + " | "
-            + (f"{row.violation:.0e}" if row.violation is not None else "–")
-            + " | "
-            + (f"{row.gap:.0e}" if row.gap is not None else "–")
-        )
-        figures = figures if row.error is None else f"{row.error[:60]} | | | | | |"
-        lines.append(f"| {row.objective} | {row.n}/{row.periods} | {row.library} | {figures} |")
-    return "\n".join(lines)
-
-
-def summary(rows: list[Row]) -> str:
-    """Ours and the fastest peer for every problem: the table for README."""
-    lines = [
-        "| objective | assets/days | ms | described | one new row | p99 | best peer | ms | ratio |",
-        "|---|---|---:|---:|---:|---:|---|---:|---:|",
-    ]
-    problems = dict.fromkeys((row.objective, row.n, row.periods) for row in rows)
-    for objective, n, periods in problems:
-        found = {
-            r.library: r for r in rows if (r.objective, r.n, r.periods) == (objective, n, periods)
-        }
-        if DESCRIBED not in found:
-            continue
-        ours, described, warm = found[OURS], found[DESCRIBED], found[ONE_ROW]
-        peers = [row for name, row in found.items() if name in PEERS and row.error is None]
-        best = min(peers, key=lambda row: row.median, default=None)
-        cells = [f"{ours.median:.2f}", f"{described.median:.2f}", f"{warm.median:.2f}"]
-        cells.append(f"{warm.p99:.2f}")
-        cells += [best.library, f"{best.median:.0f}"] if best else ["–", "–"]
-        cells.append(f"{best.median / ours.median:.0f}" if best else "–")
-        lines.append(f"| {objective} | {n}/{periods} | {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def plot(rows: list[Row], path: Path) -> None:
-    """Time against the number of assets, one panel per objective."""
-    import matplotlib as mpl
-
-    mpl.use("svg" if path.suffix == ".svg" else "agg")
-    mpl.rcParams["svg.hashsalt"] = "quantumedge"  # the same figures, the same file
-    from matplotlib import pyplot as plt
-
-    drawn = [row for row in rows if row.library in (OURS, ONE_ROW, *PEERS) and row.runs]
-    names = [name for name in OBJECTIVES if any(row.objective == name for row in drawn)]
-    figure, axes = plt.subplots(1, len(names), figsize=(3.1 * len(names), 3.6), sharey=True)
-    panels = np.atleast_1d(axes)
-    for axis, name in zip(panels, names, strict=True):
-        for library in (OURS, ONE_ROW, *PEERS):
-            found = [row for row in drawn if (row.library, row.objective) == (library, name)]
-            # One window length per size: the longest.
-            longest = {row.n: row for row in sorted(found, key=lambda row: row.periods)}
-            sizes, own = sorted(longest), library in (OURS, ONE_ROW)
-            axis.plot(
-                sizes,
-                [longest[n].median for n in sizes],
-                marker="o",
-                markersize=3,
-                linewidth=2 if own else 1,
-                label=library,
-            )
-        axis.set(title=name.replace("_", " "), xlabel="assets", xscale="log", yscale="log")
-        axis.grid(alpha=0.3)
-    panels[0].set_ylabel("milliseconds, median")
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="lower center", ncol=len(labels), frameon=False)
-    figure.tight_layout(rect=(0, 0.08, 1, 1))
-    figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
 PEAK = """

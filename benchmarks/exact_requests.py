@@ -24,7 +24,8 @@ from websockets.asyncio.client import ClientConnection
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.engine import OBJECTIVES, factor_returns
+from benchmarks.engine import factor_returns
+from benchmarks.engine_report import OBJECTIVES
 from tests.e2e.client import optimise, receive
 from tests.e2e.harness import Server, data_folder, server_environment, serving
 
