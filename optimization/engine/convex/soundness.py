@@ -12,6 +12,7 @@ from optimization.engine.convex.quadratic import QuadraticProgramme
 from optimization.engine.convex.region import Row
 from optimization.engine.errors import (
     InfeasibleProblemError,
+    InvalidProblemError,
     NoExcessReturnError,
     SolverFailureError,
     UnboundedProblemError,
@@ -31,14 +32,20 @@ def check_solvable(instance: Instance) -> None:
     Raises:
         InfeasibleProblemError: No portfolio satisfies the constraints.
         NoExcessReturnError: No feasible portfolio earns more than the risk-free rate.
+        InvalidProblemError: No feasible portfolio has any volatility to diversify.
     """
     if instance.objective not in RATIOS:
         return
     best = minimise_linear(-instance.gain, instance.region, instance.gain_costs)
-    if instance.objective == Objective.MAXIMIZE_DIVERSIFICATION:
+    if best.value < -1e-15 * instance.return_scale:
         return
-    if best.value >= -1e-15 * instance.return_scale:
-        raise no_excess(instance)
+    if instance.objective == Objective.MAXIMIZE_DIVERSIFICATION:
+        raise InvalidProblemError(
+            "nothing that may be held moves over this window, so there is no risk to diversify; add"
+            " symbols, choose a longer window or another objective",
+            ["symbols", "parameters.lookback", "objective"],
+        )
+    raise no_excess(instance)
 
 
 def no_excess(instance: Instance) -> NoExcessReturnError:

@@ -113,6 +113,13 @@ def test_prices_that_never_move_leave_nothing_to_choose(objective: Any) -> None:
     assert solution.metrics["cvar"] == pytest.approx(0.0, abs=1e-15)
 
 
+@pytest.mark.parametrize("assets", [1, 3])
+def test_what_never_moves_has_no_risk_to_diversify(assets: int) -> None:
+    with pytest.raises(InvalidProblemError, match="no risk to diversify") as caught:
+        solved(np.zeros((20, assets)), Objective.MAXIMIZE_DIVERSIFICATION, long_only=False)
+    assert "symbols" in caught.value.fields
+
+
 @pytest.mark.parametrize("scale", [1e-8, 1e2])
 @pytest.mark.parametrize("objective", FIVE)
 def test_the_unit_of_returns_changes_no_weight(objective: Any, scale: float) -> None:
