@@ -19,6 +19,8 @@ from websockets.asyncio.client import connect
 from tests import services
 
 ROOT = Path(__file__).resolve().parents[2]
+EMBEDDED_VALKEY = {"REDIS_URL": "", "BROKER_URL": "", "REDIS_PREFIX": "qe"}
+"""Settings that insist on the embedded Valkey, for tests that kill it."""
 PATIENCE = 120.0
 """Seconds until a wait gives up; generous, because a test machine may be busy."""
 
@@ -28,8 +30,7 @@ class Server:
 
     Args:
         data_dir: Its folder; a server that ran there before is continued.
-        environment: Settings besides the defaults; ``REDIS_URL=""`` and ``BROKER_URL=""`` insist
-            on the embedded Valkey.
+        environment: Settings besides the defaults.
         arguments: For ``serve``.
     """
 

@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from examples.websocket_optimization_client import OptimizationClient
 from tests.e2e.client import Frame, ask, is_end, kind, receive, request, send, until
-from tests.e2e.harness import PATIENCE, Server, serving
+from tests.e2e.harness import EMBEDDED_VALKEY, PATIENCE, Server, serving
 from tests.e2e.proxy import Proxy, cuttable
 
 pytestmark = [pytest.mark.e2e, pytest.mark.faults]
@@ -152,7 +152,7 @@ async def test_a_resuming_client_ends_with_the_frames_of_one_that_never_lost_its
     data_dir: Path,
 ) -> None:
     environment = {"FEED_RATE": "5", "WEB_PROCESSES": "2", "OPTIMIZATION_INTERVAL": "1"}
-    with serving(data_dir, FEED="simulated", **environment) as server:
+    with serving(data_dir, FEED="simulated", **environment, **EMBEDDED_VALKEY) as server:
         server.wait_ready()
         host, _, port = server.address.partition(":")
         steady, torn = Listener(), Listener()

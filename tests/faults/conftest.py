@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 import pytest
 
-from tests.e2e.harness import Server, data_folder, serving
+from tests.e2e.harness import EMBEDDED_VALKEY, Server, data_folder, serving
 from tests.faults.cluster import Cluster, cluster
 
 Recovering = Callable[[str], AbstractContextManager[None]]
@@ -23,8 +23,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def server() -> Iterator[Server]:
     """A whole server that tests may break."""
     # Valkey is among what is broken here, so it is the server's own, whatever else is used.
-    embedded = {"REDIS_URL": "", "BROKER_URL": "", "REDIS_PREFIX": "qe"}
-    with data_folder() as folder, serving(folder, FEED="simulated", **embedded) as server:
+    with data_folder() as folder, serving(folder, FEED="simulated", **EMBEDDED_VALKEY) as server:
         server.wait_ready()
         yield server
 
