@@ -69,8 +69,13 @@ atexit.register(_stop)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what database, Redis or broker could make a difference to."""
+    """Mark what database, Redis or broker could make a difference to.
+
+    Fault tests bring what they break.
+    """
     for item in items:
+        if item.get_closest_marker("faults"):
+            continue
         names = set(getattr(item, "fixturenames", ()))
         if names & {"db", "transactional_db", "redis_server", "redis_url"} or any(
             item.get_closest_marker(name) for name in ("django_db", "e2e")

@@ -22,10 +22,12 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(scope="package")
 def server() -> Iterator[Server]:
     """A whole server that tests may break."""
-    # Valkey is among what is broken here, so it is the server's own, whatever else is used.
-    with data_folder() as folder, serving(folder, FEED="simulated", **EMBEDDED_VALKEY) as server:
-        server.wait_ready()
-        yield server
+    with data_folder() as folder:
+        # What is broken here is the server's own, whatever other tests use.
+        own = {"DATABASE_URL": f"sqlite:///{folder}/quantumedge.sqlite3", **EMBEDDED_VALKEY}
+        with serving(folder, FEED="simulated", **own) as server:
+            server.wait_ready()
+            yield server
 
 
 @pytest.fixture(scope="package")
