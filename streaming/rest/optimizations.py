@@ -1,11 +1,18 @@
 """Requests over REST: submit, list, read, cancel."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from django.db.models import F, QuerySet
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
 from pydantic_core import to_json
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -129,6 +136,17 @@ class OptimizationDocument(BaseModel):
     error: ErrorData | None
 
 
+def _in_utc(moment: datetime) -> datetime:
+    """The same moment in UTC: PostgreSQL knows no offset of sixteen hours and more."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("in UTC it lies outside the years 1 to 9999") from error
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+
+
 class FrontierFilter(QueryModel):
     """What a list of frontiers is narrowed to."""
 
@@ -140,8 +158,8 @@ class FrontierFilter(QueryModel):
     """Requests over this symbol, among others."""
     search: Text | None = None
     """Part of a request id or of a symbol."""
-    created_after: AwareDatetime | None = None
-    created_before: AwareDatetime | None = None
+    created_after: Moment | None = None
+    created_before: Moment | None = None
     limit: int = Field(50, ge=1, le=200)
     """Requests on a page."""
     before: int | None = Field(None, ge=1, lt=2**63)

@@ -168,11 +168,14 @@ def test_the_list_is_filtered_and_paged_in_few_queries(
     assert client.get(ADDRESS, {"symbol": "K"}).json()["results"] == []
     assert len(client.get(ADDRESS, {"search": "msf"}).json()["results"]) == 5
     assert client.get(ADDRESS, {"created_before": "2000-01-01T00:00:00Z"}).json()["results"] == []
+    far = client.get(ADDRESS, {"created_before": "5074-01-24T11:31:31+21:52"})
+    assert len(far.json()["results"]) == 5
 
 
 @pytest.mark.parametrize(
     ("query", "field"),
     [
+        ("created_before=0001-01-01T00:00:00%2B05:00", "created_before"),
         ("limit=0", "limit"),
         ("colour=red", "colour"),
         ("status=x", "status"),
