@@ -62,7 +62,7 @@ def test_weights_risk_metrics_and_what_binds_are_shown_with_units(dashboard: Pag
     assert max(map(percent, weights)) <= 0.4
     expect(drawn.locator(".metric", has_text="Volatility")).to_contain_text("%")
     expect(drawn.locator(".metric", has_text="Optimality gap")).to_contain_text("certified")
-    expect(drawn.locator(".binding").first).to_contain_text("maximum weight")
+    expect(drawn.locator(".binding").first).to_contain_text("largest weight of")
 
 
 def test_a_second_result_shows_the_change_against_the_first(dashboard: Page) -> None:
