@@ -148,8 +148,8 @@ async def test_of_1000_connections_of_one_address_all_end_and_a_user_still_gets_
         codes = await asyncio.gather(*(closing(stranger) for stranger in clients))
         assert (await ask(client, {"type": "heartbeat"}))["type"] == "heartbeat"
     assert set(codes) <= {CloseCode.TOO_MANY_CONNECTIONS, CloseCode.UNAUTHENTICATED}
-    # How many of each depends on how fast the machine lets them in: a stranger's place is free again
-    # after its five seconds.
+    # How many of each depends on how fast the machine lets them in: a stranger's place is free
+    # again after its five seconds.
     assert CloseCode.TOO_MANY_CONNECTIONS in codes
 
 
