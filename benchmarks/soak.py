@@ -17,6 +17,7 @@ import socket
 import sqlite3
 import sys
 import time
+from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -283,6 +284,26 @@ def unended_rows(server: Server) -> int:
     return int(count)
 
 
+PARTS = ("fan_out", "acknowledged", "cached", "never_reads", "reconnection", "soak")
+
+
+def parts_of(
+    server: Server, port: int, options: argparse.Namespace
+) -> dict[str, Callable[[], Coroutine[Any, Any, dict[str, Any]]]]:
+    """The parts by their names, in the order in which they are measured."""
+    ask = partial(requests, port, 100, options.seconds / 3)
+    parts: dict[str, Callable[[], Coroutine[Any, Any, dict[str, Any]]]] = {
+        "fan_out": partial(fan_out, port, options.connections, options.seconds),
+        "acknowledged": partial(ask, cached=False),
+        "cached": partial(ask, cached=True),
+        "never_reads": partial(never_reads, server, port),
+        "reconnection": partial(reconnection, server, port, options.connections // 2),
+    }
+    if options.minutes:
+        parts["soak"] = partial(soak, server, port, options)
+    return parts
+
+
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Start the server and run every part on it."""
     settings = {
@@ -297,16 +318,9 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     report: dict[str, Any] = {"load_average_before": os.getloadavg()[0]}
     with data_folder() as folder, serving(folder, "--port", "0", **settings) as server:
         port = int(server.address.rpartition(":")[2])
-        if options.only != "soak":
-            report["fan_out"] = asyncio.run(fan_out(port, options.connections, options.seconds))
-            for name, cached in (("acknowledged", False), ("cached", True)):
-                report[name] = asyncio.run(requests(port, 100, options.seconds / 3, cached))
-            report["never_reads"] = asyncio.run(never_reads(server, port))
-            report["reconnection"] = asyncio.run(
-                reconnection(server, port, options.connections // 2)
-            )
-        if options.minutes:
-            report["soak"] = asyncio.run(soak(server, port, options))
+        parts = parts_of(server, port, options)
+        for name in options.only or parts:
+            report[name] = asyncio.run(parts[name]())
     report["load_average_after"] = os.getloadavg()[0]
     return report
 
@@ -317,9 +331,11 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=1000)
     parser.add_argument("--seconds", type=float, default=60, help="of the fan-out")
     parser.add_argument("--minutes", type=float, default=0, help="of the soak; 30 is the goal's")
-    parser.add_argument("--only", choices=["soak"], help="leave everything else out")
+    parser.add_argument("--only", choices=PARTS, nargs="+", help="leave the other parts out")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    if "soak" in (options.only or ()) and not options.minutes:
+        parser.error("the soak needs --minutes")
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     # Inherited by the servers; this process holds as many sockets as they do.
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

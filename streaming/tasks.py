@@ -9,14 +9,11 @@ from optimization.models import TERMINAL, OptimizationRequest
 from streaming.fanout import history
 from streaming.receivers import tell_finished
 
-LOOK_BACK = timedelta(minutes=10)
-"""Ends older than this were told, or their client has long asked again."""
-
 
 @shared_task(name="streaming.republish_missing")
 def republish_missing() -> int:
     """Tell the ends that a crash kept from being told, and return how many those were."""
-    since = timezone.now() - LOOK_BACK
+    since = timezone.now() - timedelta(seconds=history.LOOK_BACK_SECONDS)
     ended = OptimizationRequest.objects.filter(status__in=TERMINAL, finished_at__gte=since)
     missing = history.untold(list(ended.values_list("request_id", flat=True)))
     for request in OptimizationRequest.objects.filter(request_id__in=missing).order_by("id"):

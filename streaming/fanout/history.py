@@ -13,8 +13,18 @@ from django.conf import settings
 
 from marketdata.redis_client import redis_client, redis_key, unawaited
 
-ONCE_SECONDS = 86_400
-"""How long a frame that was told is known to have been told."""
+LOOK_BACK_SECONDS = 600
+"""Ends that are older are not told again; so long, beat or Redis may be away and none is lost."""
+
+ONCE_SECONDS = LOOK_BACK_SECONDS + 120
+"""How long a frame is known to have been told.
+
+Longer than anybody looks back, or an end would be told twice; and no longer, because each costs
+some 170 bytes of Redis, which at 5 ends a second would grow by 70 MB until the first was a day old.
+"""
+
+KEPT_SECONDS = 86_400
+"""How long the frames of an owner who hears nothing new are kept; the newest number stays."""
 
 _EPOCH_BYTES = 8
 
@@ -28,6 +38,7 @@ local seq = KEYS[3] ~= '' and tonumber(redis.call('GET', KEYS[3]))
 if not seq then
     seq = redis.call('INCR', KEYS[1])
     redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[2], seq .. '-1', 'message', ARGV[1])
+    redis.call('EXPIRE', KEYS[2], ARGV[7])
     if KEYS[3] ~= '' then redis.call('SET', KEYS[3], seq, 'EX', ARGV[3]) end
 end
 redis.call('PUBLISH', ARGV[5], ARGV[6] .. epoch .. string.format('%020d', seq))
@@ -115,6 +126,7 @@ def append(owner: str, message: bytes, once: str | None, announcement: Announcem
         secrets.token_hex(_EPOCH_BYTES),
         announcement.channel,
         announcement.head,
+        str(KEPT_SECONDS),
     ]
     unawaited.send("EVAL", _APPEND, str(len(keys)), *keys, *args)
 

@@ -58,3 +58,17 @@ def test_a_row_that_no_frame_can_be_made_of_ends_with_an_error_and_holds_nobody_
     assert isinstance(second, dict)
     assert (first["request_id"], first["code"]) == (broken.request_id, "engine_error")
     assert second["request_id"] == sound.request_id
+
+
+def test_what_is_kept_of_a_told_end_outlives_every_look_back_and_then_goes(
+    asked: Callable[..., Submission], redis_server: Redis
+) -> None:
+    request = request_submit(asked()).request
+    run_next(LANES[Method.MEAN_VARIANCE])
+    assert republish_missing() == 0
+    left = redis_server.ttl(history.once_key(request.request_id))
+    assert history.LOOK_BACK_SECONDS < left <= history.ONCE_SECONDS
+    left = redis_server.ttl(history.stream_key("local"))
+    assert 0 < left <= history.KEPT_SECONDS
+    # Later numbers must go on from here, or a client would believe that it missed nothing.
+    assert redis_server.ttl(history.seq_key("local")) == -1
