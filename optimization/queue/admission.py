@@ -106,11 +106,13 @@ class Whereabouts(StrEnum):
 
 
 class LeaseState(StrEnum):
-    """What a renewal tells the holder."""
+    """What a holder knows of its lease."""
 
     HELD = "held"
     CANCELLED = "cancelled"
     LOST = "lost"
+    OVERDUE = "overdue"
+    """Not Redis' word: the lane's time limit is over."""
 
 
 def admit(lane: Lane, request_id: str) -> int:

@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -83,9 +84,22 @@ def run_claimed(claim: Claim, afterwards: Pipeline) -> OptimizationRequest | Non
     with bound_contextvars(request_id=claim.request_id):
         request = request_begin(claim)
         if request is not None:
-            with keeper.hold(claim) as lease, span("run", request.traceparent, lane=claim.lane):
+            seconds = _limit(request) - _elapsed(request)
+            end = partial(end_overdue, request, claim)
+            with (
+                keeper.hold(claim, seconds, end) as lease,
+                span("run", request.traceparent, lane=claim.lane),
+            ):
                 _run(request, lease, afterwards)
     return request
+
+
+def end_overdue(request: OptimizationRequest, claim: Claim) -> bool:
+    """End a request whose solver does not stop, and give it up; False when it has ended."""
+    ended = request_fail(request, _overdue(request))
+    if ended:
+        admission.finish(claim)
+    return ended
 
 
 def _run(request: OptimizationRequest, lease: Lease, afterwards: Pipeline) -> None:
@@ -99,6 +113,8 @@ def _run(request: OptimizationRequest, lease: Lease, afterwards: Pipeline) -> No
             result = _solve(request, quotes, lease)
     except SolveCancelledError:
         logger.info("%s: solver stopped, lease %s", request.request_id, lease.state)
+        if lease.state is LeaseState.OVERDUE:
+            request_fail(request, _overdue(request))
     except (EngineError, RequestError) as error:
         request_fail(request, error_document(error.code, error.message, error.fields))
     except (ArithmeticError, ValueError, np.linalg.LinAlgError) as error:
@@ -195,19 +211,30 @@ def _remember(
 
 def _exhausted(request: OptimizationRequest) -> dict[str, Any] | None:
     """The error of a request that cost too many workers or too much time, if it did."""
-    if request.attempt == 1 or request.started_at is None:
-        return None
-    limit = settings.HARD_TIME_LIMITS[request.lane]
-    elapsed = (timezone.now() - request.started_at).total_seconds()
-    if elapsed >= limit:
-        message = (
-            f"stopped after {elapsed:.0f} s, the limit of the {request.lane} lane is {limit} s"
-        )
-        return error_document("time_limit", message)
+    if _elapsed(request) >= _limit(request):
+        return _overdue(request)
     if request.attempt > MAX_ATTEMPTS:
         message = f"{MAX_ATTEMPTS} workers died on it"
         return error_document("worker_lost", message)
     return None
+
+
+def _limit(request: OptimizationRequest) -> float:
+    """Seconds that a request may run, over all of its attempts."""
+    return float(settings.HARD_TIME_LIMITS[request.lane])
+
+
+def _elapsed(request: OptimizationRequest) -> float:
+    """Seconds since an earlier attempt began; a clock that was set back says none."""
+    if request.attempt == 1 or request.started_at is None:
+        return 0.0
+    return max(0.0, (timezone.now() - request.started_at).total_seconds())
+
+
+def _overdue(request: OptimizationRequest) -> dict[str, Any]:
+    lane, limit = request.lane, _limit(request)
+    message = f"stopped, because the limit of the {lane} lane is {limit:g} s"
+    return error_document("time_limit", message)
 
 
 def error_document(code: str, message: str, fields: tuple[str, ...] = ()) -> dict[str, Any]:

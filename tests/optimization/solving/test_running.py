@@ -15,9 +15,9 @@ from optimization.engine.problem import Method, Objective
 from optimization.models import OptimizationRequest, Status
 from optimization.queue import admission
 from optimization.queue.lanes import Lane
-from optimization.services import request_cancel, request_submit
+from optimization.services import request_begin, request_cancel, request_submit
 from optimization.signals import request_progressed, request_started
-from optimization.solving.running import MAX_ATTEMPTS, run_next
+from optimization.solving.running import MAX_ATTEMPTS, end_overdue, run_next
 from optimization.submissions import Owner, Submission
 
 pytestmark = pytest.mark.django_db
@@ -111,6 +111,22 @@ def test_a_request_that_takes_longer_than_its_lane_allows_is_given_up(
     assert error["code"] == "time_limit"
     assert "60 s" in error["detail"]
     assert ends == [(request.request_id, "failed")]
+
+
+def test_a_request_whose_solver_does_not_stop_is_ended_in_its_place_once(
+    asked: Submit, ends: Ends
+) -> None:
+    submitted(asked())
+    claim = admission.claim(Lane.CONVEX)
+    assert claim is not None
+    request = request_begin(claim)
+    assert request is not None
+    assert [end_overdue(request, claim) for _ in range(2)] == [True, False]
+    error = row(request).error
+    assert error is not None
+    assert error["code"] == "time_limit"
+    assert ends == [(request.request_id, "failed")]
+    assert nothing_is_left()
 
 
 def test_what_the_method_cannot_treat_ends_with_an_error_that_names_it(
