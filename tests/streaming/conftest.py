@@ -1,6 +1,5 @@
 """What the tests of connections share."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -8,9 +7,7 @@ from typing import Any
 import pytest
 from channels.testing import WebsocketCommunicator
 
-from streaming.access import guard
-from streaming.fanout import hub as fanout
-from streaming.fanout import presence_task
+from tests.streaming.wire_client import wire
 
 Json = dict[str, Any]
 PATIENCE = 30.0
@@ -62,14 +59,8 @@ Open = Callable[..., AbstractAsyncContextManager[Client]]
 @pytest.fixture
 async def fan_out() -> AsyncIterator[None]:
     """Closes what the event loop of the test has opened."""
-    yield
-    loop = asyncio.get_running_loop()
-    if loop in fanout._hubs:
-        await fanout._hubs.pop(loop).close()
-    if loop in presence_task._keepers:
-        await presence_task._keepers.pop(loop).close()
-    if loop in guard._guards:
-        await guard._guards.pop(loop).close()
+    async with wire():
+        yield
 
 
 def communicator(headers: dict[str, str]) -> WebsocketCommunicator:

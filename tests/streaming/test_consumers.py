@@ -21,7 +21,7 @@ from tests.streaming.conftest import Client, communicator
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
-    pytest.mark.usefixtures("market", "redis_server"),
+    pytest.mark.usefixtures("market", "redis_server", "fan_out"),
 ]
 
 Open = Callable[..., AbstractAsyncContextManager[Client]]

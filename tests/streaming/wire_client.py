@@ -1,5 +1,6 @@
 """A client of the consumer in this process: no server, no network, the real database and Valkey."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -8,9 +9,9 @@ from typing import Any
 from channels.testing import WebsocketCommunicator
 
 from quantumedge.asgi import application
-from streaming.access.guard import _guards, guard
-from streaming.fanout.hub import _hubs, hub
-from streaming.fanout.presence_task import _keepers, presence
+from streaming.access.guard import _guards
+from streaming.fanout.hub import _hubs
+from streaming.fanout.presence_task import _keepers
 
 Frame = dict[str, Any]
 HOST = b"desk.example"
@@ -55,11 +56,14 @@ class WireClient:
 
 @asynccontextmanager
 async def wire() -> AsyncIterator[None]:
-    """The process' hub, presence and guard, which end with the block."""
-    yield
-    for owner, table in ((hub(), _hubs), (presence(), _keepers), (guard(), _guards)):
-        await owner.close()
-        table.clear()
+    """What the event loop opens of hub, presence and guard ends with the block."""
+    try:
+        yield
+    finally:
+        loop = asyncio.get_running_loop()
+        for table in (_hubs, _keepers, _guards):
+            if loop in table:
+                await table.pop(loop).close()
 
 
 @asynccontextmanager
