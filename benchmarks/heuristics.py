@@ -243,7 +243,7 @@ PEERS = {"pymoo GA": run_pymoo(GA), "pymoo PSO": run_pymoo(PSO), "scipy dual": r
 def run_case(case: Case, seeds: int) -> list[dict[str, object]]:
     """One row per method."""
     problem = case.problem
-    covariance = estimate_covariance(problem.returns, None)
+    covariance = estimate_covariance(problem.returns, None).covariance
     holdings = Holdings.of(problem)
     landscape = Landscape(problem.objective, holdings, fast_cost_function(problem, covariance))
     reference = reference_of(problem, covariance, holdings.feasible.budget_low)

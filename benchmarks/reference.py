@@ -25,6 +25,10 @@ RATIOS = (
 )
 
 
+ROUNDING = 1e-12
+"""A shrinkage this small is none."""
+
+
 @dataclass(frozen=True)
 class Model:
     """A problem's numbers in units of a typical return.
@@ -56,6 +60,7 @@ class Model:
         if periods < 2 * n:
             shrunk = LedoitWolf().fit(scaled)
             share = max(float(np.nan_to_num(shrunk.shrinkage_)), 0.0)
+            share = share if share > ROUNDING else 0.0  # of two periods it is exactly zero
             sample = centred * np.sqrt((1 - share) / periods)
             ridge = np.sqrt(share * float((centred**2).sum()) / (periods * n))
             root = np.vstack([sample, ridge * np.eye(n)])

@@ -10,7 +10,7 @@ import numpy as np
 
 from optimization.engine.errors import InvalidProblemError
 from optimization.engine.feasible import check_bounds
-from optimization.engine.moments import RollingMoments
+from optimization.engine.moments import Estimate, RollingMoments
 from optimization.engine.problem import FloatArray, Method, Problem, Solution
 from optimization.engine.support import check_supported
 
@@ -115,9 +115,9 @@ class Session:
         if self._moments is None or self._rows_since_refresh >= REFRESH:
             self._moments = RollingMoments(problem.returns)
             self._rows_since_refresh = 0
-        return self._instances.instance_with(
-            problem, self._moments.covariance(), self._moments.mean
-        )
+        # Taken now: by the time someone asks, the window may have moved on.
+        estimate = Estimate.of(self._moments.covariance())
+        return self._instances.instance_with(problem, estimate, self._moments.mean)
 
 
 class WarmStarts:

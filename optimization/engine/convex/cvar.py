@@ -6,7 +6,7 @@ into any good portfolio's tail and few assets into its holdings: both are genera
 the answer is the optimum over all of them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import highspy
 import numpy as np
@@ -17,6 +17,7 @@ from optimization.engine.convex.instance import Instance
 from optimization.engine.convex.linear import minimise_linear
 from optimization.engine.convex.quadratic import IntArray, Mask, QuadraticProgramme
 from optimization.engine.errors import SolverFailureError
+from optimization.engine.moments import Sums, sample_covariance
 from optimization.engine.problem import FloatArray
 
 WHOLE_ASSETS, WHOLE_PERIODS = 60, 400
@@ -26,6 +27,8 @@ FIRST_ASSETS, JOINING_ASSETS = 40, 40
 SPARE_PERIODS = 60
 ROUNDS = 100
 EXACT = 1e-12
+DAMPING = 0.05
+"""Ridge of the first guess's covariance, in mean squares times assets per period."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,11 @@ def _first_sets(instance: Instance) -> TailSets:
     periods, assets = np.ones(count, dtype=np.bool_), np.ones(n, dtype=np.bool_)
     if count <= WHOLE_PERIODS and n <= WHOLE_ASSETS:
         return TailSets(periods, assets)
-    programme = QuadraticProgramme(instance.covariance, region)
+    covariance = sample_covariance(excess, Sums(instance.mean))
+    # A guess needs no shrinkage, only what keeps the programme regular when periods are few.
+    ridge = DAMPING * n / count * instance.return_scale**2
+    damped = replace(covariance, ridge=ridge)
+    programme = QuadraticProgramme(damped, region)
     outcomes = excess @ programme.solve(np.zeros(n)).weights
     if count > WHOLE_PERIODS:
         size = min(count, int(2 * instance.tail * count) + SPARE_PERIODS)

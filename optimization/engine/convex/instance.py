@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from optimization.engine.convex.region import Region, Row, region_of, weights_by_symbol
-from optimization.engine.moments import Covariance, Sums, estimate_covariance, mean_of
+from optimization.engine.moments import Covariance, Estimate, Sums, estimate_covariance, mean_of
 from optimization.engine.problem import TRADING_DAYS, FloatArray, Objective, Problem
 
 TINY = float(np.finfo(np.float64).tiny)
@@ -55,15 +55,20 @@ class Instance:
         problem: What was asked.
         excess: Returns over the risk-free rate, shape (T, n).
         mean: Mean excess return per period, shape (n,).
-        covariance: The Σ in use.
+        estimate: The Σ in use, worked out at first use.
         region: The polyhedral constraints.
     """
 
     problem: Problem
     excess: FloatArray
     mean: FloatArray
-    covariance: Covariance
+    estimate: Estimate
     region: Region
+
+    @property
+    def covariance(self) -> Covariance:
+        """The Σ in use."""
+        return self.estimate.covariance
 
     @property
     def objective(self) -> Objective:
@@ -153,7 +158,11 @@ class Instance:
 
     def violation(self, weights: FloatArray) -> float:
         """Largest violation of any constraint; deviations are compared per year."""
-        worst, constraints = self.violation_of_amounts(weights), self.problem.constraints
+        return max(self.violation_of_amounts(weights), self.violation_of_holdings(weights))
+
+    def violation_of_holdings(self, weights: FloatArray) -> float:
+        """The same of the constraints on which assets are held."""
+        worst, constraints = 0.0, self.problem.constraints
         if constraints.max_assets is not None or constraints.min_position is not None:
             held = np.abs(weights[np.abs(weights) > HELD])
             if constraints.max_assets is not None:
@@ -196,11 +205,11 @@ def instance_of(problem: Problem, requested_covariance: object = None) -> Instan
     """
     mean = mean_of(problem.returns)
     returns = problem.returns
-    covariance = estimate_covariance(returns, requested_covariance, Sums(mean, problem.square_sum))
-    return instance_with(problem, covariance, mean)
+    estimate = estimate_covariance(returns, requested_covariance, Sums(mean, problem.square_sum))
+    return instance_with(problem, estimate, mean)
 
 
-def instance_with(problem: Problem, covariance: Covariance, mean_return: FloatArray) -> Instance:
+def instance_with(problem: Problem, estimate: Estimate, mean_return: FloatArray) -> Instance:
     """The numbers of a problem whose moments are known already."""
     risk_free = problem.period_risk_free_rate
     excess = problem.returns - risk_free if risk_free else problem.returns
@@ -209,6 +218,6 @@ def instance_with(problem: Problem, covariance: Covariance, mean_return: FloatAr
         problem=problem,
         excess=excess,
         mean=mean,
-        covariance=covariance,
+        estimate=estimate,
         region=region_of(problem, mean),
     ).pinned()

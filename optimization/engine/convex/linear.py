@@ -58,14 +58,12 @@ def _fill(gradient: FloatArray, region: Region) -> LinearOptimum:
     Raises:
         InfeasibleProblemError: The bounds do not let the budget be met.
     """
-    weights, room = region.lower.copy(), region.upper - region.lower
+    weights, room, total = region.lower.copy(), region.room, region.least
     order = gradient.argsort(kind="stable")
-    total = float(weights.sum())
     filled = room[order].cumsum()
     filled += total
-    crossed = float(room.min()) < 0
     short = float(filled[-1]) < region.budget_low - ROUNDING
-    if crossed or short or total > region.budget_high + ROUNDING:
+    if short or total > region.budget_high + ROUNDING:
         raise InfeasibleProblemError("no portfolio satisfies every constraint", ["constraints"])
     budget, stop = region.budget_high, None
     if region.budget_low != budget:

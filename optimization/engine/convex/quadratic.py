@@ -23,7 +23,7 @@ IntArray = npt.NDArray[np.intp]
 WHOLE = 32
 """Up to this many assets all of them are in the working set; DAQP's time grows with the cube."""
 
-FIRST, JOIN = 32, 24
+FIRST, JOIN = 40, 24
 """Assets in the first working set besides a feasible portfolio's, and how many join at a time."""
 
 ROUNDS = 80
@@ -135,7 +135,7 @@ class QuadraticProgramme:
     def _first(self, linear: FloatArray) -> Mask:
         # The direction in which a portfolio of everything would fall fastest.
         everything = np.full(self.region.n_assets, 1.0 / self.region.n_assets)
-        return promising(self.quadratic.times(everything) + linear, self.region)
+        return promising(self.quadratic.roughly_times(everything) + linear, self.region)
 
     def _solve_over(self, assets: IntArray, linear: FloatArray) -> Face:
         region, count = self.region, len(assets)

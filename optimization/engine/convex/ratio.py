@@ -124,7 +124,7 @@ class _Homogenised:
     def _first(self) -> Mask:
         # The gradient of the logarithm of the ratio at a portfolio of everything.
         region, mean = self.region, self.mean
-        risk = self.quadratic.times(np.full(region.n_assets, 1.0 / region.n_assets))
+        risk = self.quadratic.roughly_times(np.full(region.n_assets, 1.0 / region.n_assets))
         gain = float(mean.mean())
         slope = risk / max(float(risk.mean()), TINY) - mean / gain if gain > 0 else -mean
         return promising(slope, region)

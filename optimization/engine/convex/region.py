@@ -98,6 +98,16 @@ class Region:
         return bool((self.lower >= 0).all())
 
     @cached_property
+    def room(self) -> FloatArray:
+        """How far each weight can rise from its smallest, shape (n,)."""
+        return self.upper - self.lower
+
+    @cached_property
+    def least(self) -> float:
+        """Sum of the smallest weights, or inf where bounds cross and there are no weights."""
+        return float(self.lower.sum()) if float(self.room.min()) >= 0 else np.inf
+
+    @cached_property
     def limits(self) -> "RowLimits":
         """The budget and the rows as one system, the budget first."""
         budget = np.ones((1, self.n_assets))

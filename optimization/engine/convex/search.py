@@ -76,7 +76,11 @@ def _described(instance: Instance, state: SearchState, started: float) -> Soluti
     # The relaxation's own row, the count, comes after the problem's.
     certificate = state.best.certificate
     linear = replace(certificate.linear, rows=certificate.linear.rows[: len(instance.region.rows)])
-    answer = replace(state.best, certificate=replace(certificate, linear=linear))
+    answer = replace(
+        state.best,
+        certificate=replace(certificate, linear=linear),
+        violation=instance.violation_of_amounts(state.best.weights),
+    )
     solution = solution_of(instance, answer, started)
     held = frozenset(
         symbol

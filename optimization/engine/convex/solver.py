@@ -38,7 +38,7 @@ from optimization.engine.errors import (
 )
 from optimization.engine.feasible import check_bounds
 from optimization.engine.moments import SAMPLE
-from optimization.engine.problem import Description, Objective, Problem, Solution
+from optimization.engine.problem import Description, FloatArray, Objective, Problem, Solution
 from optimization.engine.registry import SolveContext
 
 
@@ -247,9 +247,7 @@ def _rule_solution(instance: Instance, started: float) -> Solution:
         optimality_gap=outcome.gap,
         max_violation=max(instance.violation(outcome.weights), 0.0),
         covariance=instance.covariance.kind if instance.uses_covariance else SAMPLE,
-        describe=partial(
-            describe_portfolio, outcome.weights, instance.problem, instance.covariance
-        ),
+        describe=partial(_describe_plainly, instance, outcome.weights),
     )
 
 
@@ -260,7 +258,7 @@ def solution_of(instance: Instance, answer: Answer, started: float) -> Solution:
         SolverFailureError: It breaks a constraint.
     """
     gap = answer.certificate.gap
-    violation = max(instance.violation(answer.weights), 0.0)
+    violation = max(answer.violation, instance.violation_of_holdings(answer.weights))
     if violation > FEASIBLE:
         raise SolverFailureError(FAILURE, ["constraints", "objective"])
     return Solution(
@@ -274,9 +272,13 @@ def solution_of(instance: Instance, answer: Answer, started: float) -> Solution:
     )
 
 
+def _describe_plainly(instance: Instance, weights: FloatArray) -> Description:
+    return describe_portfolio(weights, instance.problem, instance.covariance)
+
+
 def _describe(instance: Instance, answer: Answer) -> Description:
     binding = binding_constraints(instance, answer.weights, answer.certificate, answer.evidence)
-    described = describe_portfolio(answer.weights, instance.problem, instance.covariance)
+    described = _describe_plainly(instance, answer.weights)
     return replace(described, binding=binding)
 
 

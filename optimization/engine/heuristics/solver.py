@@ -96,7 +96,7 @@ def _solve(problem: Problem, context: SolveContext, strategy: Strategy) -> Solut
     landscape = Landscape(problem.objective, holdings, cost_function(problem))
     _report_centre(landscape, context, started)
     requested = context.parameters.get("covariance")
-    covariance = estimate_covariance(problem.returns, requested)
+    covariance = estimate_covariance(problem.returns, requested).covariance
     landscape = replace(landscape, cost=fast_cost_function(problem, covariance))
     reference = reference_of(problem, covariance, holdings.feasible.budget_low)
     run = Run(landscape, context, budget, reference=reference, started=started)

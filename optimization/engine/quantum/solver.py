@@ -70,7 +70,9 @@ def solve_variational(problem: Problem, context: SolveContext, recipe: Recipe) -
         context.parameters, layers=recipe.layers, sampled_layers=recipe.sampled_layers
     )
     _refuse_untreated(problem, recipe)
-    covariance = estimate_covariance(problem.returns, context.parameters.get("covariance"))
+    covariance = estimate_covariance(
+        problem.returns, context.parameters.get("covariance")
+    ).covariance
     valuation = Valuation(problem, covariance)
     feasible, held = FeasibleSet.of(problem), assets_to_choose(problem)
     reference = reference_of(problem, covariance, feasible.budget_low)

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from sklearn.covariance import LedoitWolf
 
-from optimization.engine.moments import RollingMoments, ledoit_wolf, sample_covariance
+from optimization.engine.moments import (
+    CACHED,
+    Covariance,
+    Estimate,
+    RollingMoments,
+    ledoit_wolf,
+    sample_covariance,
+)
 
 
 @pytest.fixture
@@ -24,6 +31,37 @@ def test_shrinkage_is_scikit_learns(shape: Any) -> None:
     returns = np.random.default_rng(3).normal(0, 0.01, shape)
     expected = LedoitWolf().fit(returns).covariance_
     assert ledoit_wolf(returns).dense == pytest.approx(expected, abs=1e-16)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_two_periods_are_not_shrunk_by_rounding(seed: int) -> None:
+    """Both deviate from their mean by the same row, so nothing tells noise from signal."""
+    returns = np.random.default_rng(seed).normal(0.001, 0.02, (2, 28))
+    covariance = ledoit_wolf(returns)
+    assert covariance.ridge == 0.0
+    assert covariance.dense == pytest.approx(np.cov(returns.T, ddof=0), abs=1e-18)
+
+
+def test_products_by_parts_are_those_of_the_whole() -> None:
+    """More rows than a processor's cache holds are gone through in parts."""
+    returns = np.random.default_rng(5).normal(0.001, 0.01, (700, 450))
+    covariance, weights = sample_covariance(returns), np.linspace(-1, 1, 450)
+    assert returns.size > 2 * CACHED
+    expected = np.cov(returns.T) @ weights
+    assert covariance.times(weights) == pytest.approx(expected, rel=1e-11, abs=1e-17)
+
+
+def test_a_covariance_is_worked_out_at_first_use() -> None:
+    made: list[Covariance] = []
+
+    def make() -> Covariance:
+        made.append(sample_covariance(np.eye(3)))
+        return made[-1]
+
+    estimate = Estimate(make)
+    assert not made
+    assert estimate.covariance is estimate.covariance
+    assert len(made) == 1
 
 
 @pytest.mark.parametrize("estimate", [sample_covariance, ledoit_wolf])

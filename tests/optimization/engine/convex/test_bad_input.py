@@ -10,7 +10,7 @@ from optimization.engine import AssetBounds, Constraints, Objective, Problem, So
 from optimization.engine.convex.instance import instance_with
 from optimization.engine.convex.solver import solve_and_report
 from optimization.engine.errors import EngineError, InvalidProblemError, UnboundedProblemError
-from optimization.engine.moments import DenseCovariance
+from optimization.engine.moments import DenseCovariance, Estimate
 
 FIVE = (
     Objective.MAXIMIZE_SHARPE,
@@ -64,7 +64,7 @@ def test_a_covariance_of_rank_one_is_one() -> None:
         returns=RETURNS[:, :2], symbols=("A", "B"), objective=Objective.MINIMIZE_VARIANCE
     )
     covariance = DenseCovariance(np.zeros((0, 2)), matrix=matrix)
-    solution, _ = solve_and_report(instance_with(problem, covariance, np.zeros(2)))
+    solution, _ = solve_and_report(instance_with(problem, Estimate.of(covariance), np.zeros(2)))
     assert solution.weights == pytest.approx([1.0, 0.0], abs=1e-9)
 
 

@@ -6,7 +6,7 @@ import cvxpy
 import numpy as np
 import pytest
 
-from optimization.engine import AssetBounds, Group, Objective, Problem, measures, solve
+from optimization.engine import AssetBounds, Constraints, Group, Objective, Problem, measures, solve
 from optimization.engine.errors import InvalidProblemError
 
 cp: Any = cvxpy
@@ -206,3 +206,21 @@ def test_malformed_constraints_name_their_field(
     with pytest.raises(InvalidProblemError) as caught:
         make_problem(3, 252, **constraints)
     assert field in caught.value.fields
+
+
+@pytest.mark.parametrize("objective", [*OBJECTIVES, Objective.MAXIMIZE_SHARPE])
+def test_no_tracking_error_over_two_periods_is_kept_exactly(objective: Objective) -> None:
+    """The benchmark's returns in both periods are two equations; the rest is free."""
+    rng = np.random.default_rng(11)
+    symbols = tuple(f"S{asset:02d}" for asset in range(28))
+    benchmark = dict(zip(symbols, rng.dirichlet(np.ones(28)).tolist(), strict=True))
+    problem = Problem(
+        returns=rng.normal(0.002, 0.02, (2, 28)),
+        symbols=symbols,
+        objective=objective,
+        constraints=Constraints(benchmark_weights=benchmark, max_tracking_error=0.0),
+    )
+    solution: Any = solve(problem)
+    away = np.diff(problem.returns @ (solution.weights - vector(problem, benchmark)))
+    assert solution.max_violation <= 1e-9
+    assert away == pytest.approx([0.0], abs=1e-12)
