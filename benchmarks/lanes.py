@@ -1,6 +1,6 @@
 """Slow methods beside fast ones, and what their clients wait for, over a real socket.
 
-Four tables, each on a server of its own, about three minutes on a quiet machine:
+Five tables, each on a server of its own; ``beside`` takes three minutes, the others less:
 
 beside    A client that asks for a ``mean_variance`` optimisation forty times a second, and one that
           sends as many heartbeats, in turns without and with a search or circuit running all the
@@ -9,6 +9,8 @@ progress  For each method: milliseconds from the request and from its start to t
           frame, most progress frames in any second, and milliseconds to the result.
 stops     Milliseconds from a cancel to its frame, and beyond a request's own time limit.
 hard      A search that asks for more than its lane allows: seconds until it is ended by force.
+frontier  A frontier of sixty points on a lane of one process and on one of two: seconds to the
+          first point and to the end.
 """
 
 import argparse
@@ -46,7 +48,7 @@ from tests.e2e.harness import Server, data_folder, serving
 
 Row = dict[str, Any]
 
-TABLES = ("beside", "progress", "stops", "hard limit")
+TABLES = ("beside", "progress", "stops", "hard limit", "frontier")
 
 RATE = 40
 """Frames a second of each client beside a slow method."""
@@ -228,6 +230,37 @@ async def hard_limit(server: Server) -> list[Row]:
     ]
 
 
+async def frontier(server: Server, processes: int, repeats: int) -> Row:
+    """A long frontier, medians."""
+    data = {"symbols": TWENTY, "objective": "minimize_cdar", "points": 60}
+    first, whole = [], []
+    async with server.connect() as socket:
+        await receive(socket)
+        for _ in range(repeats):
+            begun = time.perf_counter()
+            await send(socket, {"type": "frontier_request", "data": data})
+            await until(socket, lambda f: kind(f) == "frontier_point")
+            first.append(time.perf_counter() - begun)
+            await until(socket, lambda f: kind(f) == "frontier_result" or f["type"] == "error")
+            whole.append(time.perf_counter() - begun)
+    return {
+        "processes": processes,
+        "first_point_seconds": statistics.median(first),
+        "whole_seconds": statistics.median(whole),
+    }
+
+
+def frontiers(repeats: int) -> list[Row]:
+    """The same frontier on lanes of one process and of two."""
+    rows = []
+    for processes in (1, 2):
+        lane = {"CONVEX_CONCURRENCY": str(processes)}
+        with data_folder() as folder, serving(folder, FEED="none", **lane) as server:
+            server.wait_ready()
+            rows.append(asyncio.run(frontier(server, processes, repeats)))
+    return rows
+
+
 def measure(arguments: argparse.Namespace) -> dict[str, list[Row]]:
     """The tables that were asked for."""
     tables: dict[str, Callable[[Server], Coroutine[Any, Any, list[Row]]]] = {
@@ -244,6 +277,8 @@ def measure(arguments: argparse.Namespace) -> dict[str, list[Row]]:
         with data_folder() as folder, serving(folder, FEED="none", **limits) as server:
             server.wait_ready()
             found[title] = asyncio.run(table(server))
+    if arguments.only in (None, "frontier"):
+        found["frontier"] = frontiers(arguments.repeats)
     return found
 
 

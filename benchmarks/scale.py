@@ -103,7 +103,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workers", type=int, default=4, help="largest number of workers")
     parser.add_argument("--hosts", type=int, nargs="+", default=[1, 2], choices=[1, 2])
-    parser.add_argument("--seconds", type=float, default=12, help="of each measurement")
+    parser.add_argument("--seconds", type=float, default=9, help="of each measurement")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     report = measure(options)

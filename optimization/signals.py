@@ -9,7 +9,7 @@ request_progressed = Signal()
 """Sent with ``request`` and ``progress``: an ``engine.Progress``."""
 
 request_point_found = Signal()
-"""Sent with ``request`` and ``point``: an ``engine.FrontierPoint``."""
+"""Sent with ``request`` and ``point``: a ``solving.results.PointRecord``."""
 
 request_finished = Signal()
 """Sent with ``request``, which has just reached its only terminal state."""

@@ -1,4 +1,4 @@
-"""Celery's entrances; the work is in ``running`` and ``reconciliation``."""
+"""Celery's entrances; the work is in ``running``, ``frontiers`` and ``reconciliation``."""
 
 import logging
 from typing import Any
@@ -8,8 +8,9 @@ from redis.exceptions import RedisError
 
 from optimization.queue import reconciliation
 from optimization.queue.lanes import Lane, served_lanes
+from optimization.queue.shares import HELP
 from optimization.queue.tokens import RUN_LANE
-from optimization.solving import running
+from optimization.solving import frontiers, running
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +23,15 @@ def run_lane(self: Any, lane: str) -> None:
         running.run_lane(Lane(lane), stands_by=len(lanes) == 1)
     except RedisError as error:
         logger.warning("the %s lane waits for Redis: %s", lane, error)
+
+
+@shared_task(name=HELP)
+def help_trace(lane: str, request_id: str, fence: int) -> None:
+    """Trace a part of somebody else's frontier."""
+    try:
+        frontiers.help_trace(Lane(lane), request_id, fence)
+    except RedisError as error:
+        logger.warning("%s: no more help: %s", request_id, error)
 
 
 @shared_task(name="optimization.reconcile")

@@ -47,6 +47,7 @@ RANGES = (
     Range("MAX_OUTBOX_BYTES", 65_536, 1_073_741_824, "bytes"),
     Range("DEFAULT_LOOKBACK", 2, 100_000, "returns"),
     Range("LEASE_SECONDS", 1, 3600, "seconds"),
+    Range("FRONTIER_SPLIT_SECONDS", 0, 86_400, "seconds"),
     Range("DATABASE_TIMEOUT", 0, 3600, "seconds"),
     Range("REDIS_TIMEOUT", 0.1, 60, "seconds"),
     Range("FEED_STALE_SECONDS", 0.1, 86_400, "seconds"),

@@ -153,6 +153,8 @@ WORKER_CONCURRENCY = {
     "heuristic": env.int("HEURISTIC_CONCURRENCY", default=1),
     "quantum": env.int("QUANTUM_CONCURRENCY", default=1),
 }
+# Seconds that a frontier's remaining points must be worth before other workers share them.
+FRONTIER_SPLIT_SECONDS = env.float("FRONTIER_SPLIT_SECONDS", default=1.0)
 # Feed that `manage.py serve` runs: simulated, replay, alpaca, coinbase or none.
 FEED = env.str("FEED", default="simulated")
 # Symbols of the feed, comma-separated; unset: all that are loaded (coinbase needs some).

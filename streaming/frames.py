@@ -7,11 +7,10 @@ from typing import Any
 from django.utils import timezone
 
 from marketdata.quotes import FeedStatus, Quote
-from optimization.engine.frontier import FrontierPoint
 from optimization.engine.problem import Method, Progress
 from optimization.models import Kind, OptimizationRequest, Portfolio, Status, Trigger
 from optimization.services import Receipt
-from optimization.solving.results import point_document
+from optimization.solving.results import PointRecord
 from optimization.watching.portfolios import PortfolioStanding
 from streaming import protocol
 from streaming.protocol import (
@@ -95,12 +94,12 @@ def terminal_frame(request: OptimizationRequest) -> Json:
     raise ValueError(f"{request.request_id} is {request.status}, which is not an end")
 
 
-def point_frame(request: OptimizationRequest, point: FrontierPoint) -> Json:
+def point_frame(request: OptimizationRequest, point: PointRecord) -> Json:
     """Carries a point of a frontier."""
     data = FrontierPointData(
         request_id=request.request_id,
         client_id=request.client_id,
-        point=protocol.FrontierPoint(**point_document(request.symbols, point)),
+        point=protocol.FrontierPoint(**point.document),
     )
     return server_frame(ServerMessage.PORTFOLIO_UPDATE, data, request.idempotency_key)
 

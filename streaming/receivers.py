@@ -7,9 +7,9 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from marketdata.quotes import Quote
-from optimization.engine.frontier import FrontierPoint
 from optimization.engine.problem import Progress
 from optimization.models import OptimizationRequest, Portfolio
+from optimization.solving.results import PointRecord
 from optimization.tracing import span
 from streaming.fanout.delivery import Address
 from streaming.fanout.publish import publish_durable, publish_ephemeral, publish_prices
@@ -56,7 +56,7 @@ def tell_progress(request: OptimizationRequest, progress: Progress, **_kwargs: A
         logger.warning("%s: progress not told: %s", request.request_id, error)
 
 
-def tell_point(request: OptimizationRequest, point: FrontierPoint, **_kwargs: Any) -> None:
+def tell_point(request: OptimizationRequest, point: PointRecord, **_kwargs: Any) -> None:
     """Tell a point of a frontier."""
     try:
         publish_ephemeral(

@@ -1,7 +1,12 @@
 """Portfolio numerics without a framework: problems in, certified solutions out."""
 
 from optimization.engine.errors import EngineError
-from optimization.engine.frontier import FrontierPoint, efficient_frontier
+from optimization.engine.frontier import (
+    FrontierPoint,
+    efficient_frontier,
+    frontier_points,
+    frontier_targets,
+)
 from optimization.engine.problem import (
     AssetBounds,
     BindingConstraint,
@@ -32,5 +37,7 @@ __all__ = [
     "WarmStarts",
     "available_methods",
     "efficient_frontier",
+    "frontier_points",
+    "frontier_targets",
     "solve",
 ]

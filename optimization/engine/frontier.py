@@ -1,6 +1,6 @@
 """The efficient frontier: the least risk for every expected return, from end to end."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any
@@ -90,19 +90,31 @@ def efficient_frontier(
     """
     if points < 2:
         raise InvalidProblemError(f"a frontier has at least 2 points, not {points}", ["points"])
-    if problem.objective not in RISKS:
-        problem = replace(problem, objective=Objective.MINIMIZE_VARIANCE)
     if targets is None:
         targets = frontier_targets(problem, points, parameters)
+    found = []
+    for point in frontier_points(problem, targets, parameters):
+        found.append(point)
+        on_point(point)
+    return tuple(found)
+
+
+def frontier_points(
+    problem: Problem, targets: Sequence[float], parameters: Mapping[str, Any] | None = None
+) -> Iterator[FrontierPoint]:
+    """The points of some expected returns a year, each solved when it is asked for.
+
+    Raises:
+        EngineError: See ``optimization.engine.errors``.
+    """
+    problem = _with_risk(problem)
     solver = import_module("optimization.engine.convex.solver")
-    start, warm, found = _instance(problem, parameters), solver.COLD, []
+    start, warm = _instance(problem, parameters), solver.COLD
     for index, target in enumerate(targets):
         constraints = replace(problem.constraints, target_return=target)
         instance = start.under(replace(problem, constraints=constraints))
         solution, warm = solver.solve_and_report(instance, warm)
-        found.append(FrontierPoint(index=index, target_return=target, solution=solution))
-        on_point(found[-1])
-    return tuple(found)
+        yield FrontierPoint(index=index, target_return=target, solution=solution)
 
 
 def frontier_targets(
@@ -113,10 +125,15 @@ def frontier_targets(
     Raises:
         EngineError: See ``optimization.engine.errors``.
     """
-    if problem.objective not in RISKS:
-        problem = replace(problem, objective=Objective.MINIMIZE_VARIANCE)
-    low, high = frontier_range(problem, parameters)
+    low, high = frontier_range(_with_risk(problem), parameters)
     return tuple(np.linspace(low, high - INSIDE * (high - low), points).tolist())
+
+
+def _with_risk(problem: Problem) -> Problem:
+    """The problem with an objective that a frontier can minimise."""
+    if problem.objective in RISKS:
+        return problem
+    return replace(problem, objective=Objective.MINIMIZE_VARIANCE)
 
 
 def _instance(problem: Problem, parameters: Mapping[str, Any] | None) -> Any:

@@ -23,7 +23,7 @@ TOKEN_SECONDS = 1.0
 """A token that put nobody on duty for so long counts as lost, and others may be sent."""
 
 
-def _task_seconds(lane: Lane) -> int:
+def task_seconds(lane: Lane) -> int:
     """When Celery kills the process: the lane's limit even for a duty's last request, and a bit."""
     return int(settings.HARD_TIME_LIMITS[lane.value]) + DUTY_SECONDS + 3
 
@@ -36,13 +36,13 @@ def _template(lane: Lane) -> Any:
         RUN_LANE,
         (lane.value,),
         {},
-        time_limit=_task_seconds(lane),
+        time_limit=task_seconds(lane),
         ignore_result=True,
     )
 
 
 @cache
-def _broker_errors() -> tuple[type[Exception], ...]:
+def broker_errors() -> tuple[type[Exception], ...]:
     """What a broker of this kind raises when it is away, or its line is dead."""
     broker: Any = current_app.connection_for_write()
     return (OperationalError, *broker.connection_errors, *broker.channel_errors)
@@ -66,5 +66,5 @@ def send_token(lane: Lane) -> None:
                 headers={**message.headers, "id": token, "root_id": token},
                 **{**message.properties, "correlation_id": token},
             )
-    except _broker_errors() as error:
+    except broker_errors() as error:
         logger.warning("no token sent to the %s lane: %s", lane, error)

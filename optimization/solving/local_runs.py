@@ -17,7 +17,7 @@ from optimization.parameters import DataParameters
 from optimization.queue.lanes import LANES
 from optimization.solving.feasibility import check_request
 from optimization.solving.problems import MarketProblem
-from optimization.solving.results import frontier_document, result_document
+from optimization.solving.results import PointRecord, frontier_document, result_document
 from optimization.submissions import constraints_document
 
 
@@ -123,4 +123,5 @@ def trace_locally(request: OptimizationRequest, market: MarketProblem) -> dict[s
         points = efficient_frontier(market.problem, count, parameters=request.parameters)
     except EngineError as error:
         raise InvalidRequestError(error.message, error.fields, error.code) from error
-    return frontier_document(request, market, points)
+    records = [PointRecord.of(market.problem.symbols, point) for point in points]
+    return frontier_document(request, market, records)

@@ -1,8 +1,8 @@
 """The document of a result: what the row, the cache and the frame hold, alike."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, Self
 
 from optimization.engine.frontier import FrontierPoint
 from optimization.engine.problem import Solution
@@ -35,35 +35,71 @@ def result_document(
     }
 
 
+@dataclass(frozen=True, slots=True)
+class PointRecord:
+    """One point of a frontier as it is told and recorded, whichever worker found it.
+
+    Attributes:
+        index: Its place, 0 for the least risk.
+        target_return: Expected return a year that was asked for.
+        weights: Fraction of capital per symbol.
+        metrics: As of any portfolio.
+        optimality_gap: Certified relative distance to the optimum, or None where no bound exists.
+        max_violation: Largest violation of any constraint.
+        solver: Which one found it.
+        solve_time: Seconds.
+        covariance: ``"sample"`` or ``"ledoit_wolf"``.
+    """
+
+    index: int
+    target_return: float
+    weights: Mapping[str, float]
+    metrics: Mapping[str, float | None]
+    optimality_gap: float | None
+    max_violation: float
+    solver: str
+    solve_time: float
+    covariance: str
+
+    @classmethod
+    def of(cls, symbols: Sequence[str], point: FrontierPoint) -> Self:
+        """What is recorded of a point that the engine found."""
+        solution = point.solution
+        return cls(
+            index=point.index,
+            target_return=point.target_return,
+            weights=dict(zip(symbols, solution.weights.tolist(), strict=True)),
+            metrics=dict(solution.metrics),
+            optimality_gap=solution.optimality_gap,
+            max_violation=solution.max_violation,
+            solver=solution.solver,
+            solve_time=solution.solve_time,
+            covariance=solution.covariance,
+        )
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """What a client is told, JSON-ready."""
+        told = ("index", "target_return", "weights", "metrics", "optimality_gap")
+        return {name: getattr(self, name) for name in told}
+
+
 def frontier_document(
-    request: OptimizationRequest, market: MarketProblem, points: Sequence[FrontierPoint]
+    request: OptimizationRequest, market: MarketProblem, points: Sequence[PointRecord]
 ) -> dict[str, Any]:
     """The points of a frontier and what they stand on, JSON-ready."""
-    solutions = [point.solution for point in points]
-    gaps = [s.optimality_gap for s in solutions if s.optimality_gap is not None]
+    gaps = [point.optimality_gap for point in points if point.optimality_gap is not None]
     return {
-        "points": [point_document(market.problem.symbols, point) for point in points],
+        "points": [point.document for point in points],
         "metadata": {
             **_request_document(request),
-            "solver": ", ".join(sorted({solution.solver for solution in solutions})),
-            "solve_time": sum(solution.solve_time for solution in solutions),
+            "solver": ", ".join(sorted({point.solver for point in points})),
+            "solve_time": sum(point.solve_time for point in points),
             "optimality_gap": max(gaps, default=None),
-            "max_violation": max(solution.max_violation for solution in solutions),
-            "covariance": solutions[0].covariance,
+            "max_violation": max(point.max_violation for point in points),
+            "covariance": points[0].covariance,
             **market_document(market),
         },
-    }
-
-
-def point_document(symbols: Sequence[str], point: FrontierPoint) -> dict[str, Any]:
-    """One point of a frontier, JSON-ready."""
-    solution = point.solution
-    return {
-        "index": point.index,
-        "target_return": point.target_return,
-        "weights": dict(zip(symbols, solution.weights.tolist(), strict=True)),
-        "metrics": dict(solution.metrics),
-        "optimality_gap": solution.optimality_gap,
     }
 
 

@@ -16,12 +16,10 @@ from structlog.contextvars import bound_contextvars
 from marketdata.quotes import Quote, latest_quotes
 from marketdata.redis_client import redis_client
 from optimization.engine import (
-    FrontierPoint,
     Method,
     Problem,
     Progress,
     WarmStarts,
-    efficient_frontier,
     solve,
 )
 from optimization.engine.errors import EngineError, SolveCancelledError
@@ -35,10 +33,11 @@ from optimization.queue.duty import Duty
 from optimization.queue.lanes import Lane
 from optimization.queue.lease import Lease, keeper
 from optimization.services import request_begin, request_fail, request_succeed
-from optimization.signals import request_point_found, request_progressed
+from optimization.signals import request_progressed
 from optimization.solving import result_cache
-from optimization.solving.problems import MarketProblem, build_problem
-from optimization.solving.results import frontier_document, result_document
+from optimization.solving.frontiers import trace_frontier
+from optimization.solving.problems import build_problem
+from optimization.solving.results import result_document
 from optimization.tracing import span
 
 logger = logging.getLogger(__name__)
@@ -140,7 +139,7 @@ def _solve(
 ) -> dict[str, Any]:
     market = build_problem(request, quotes=quotes)
     if request.kind == Kind.FRONTIER:
-        return _trace_frontier(request, market, lease)
+        return trace_frontier(request, market, lease)
     seed = DataParameters.of(request.parameters).seed
 
     def report(progress: Progress) -> None:
@@ -175,25 +174,6 @@ def _is_watched(request: OptimizationRequest, problem: Problem) -> bool:
 
 def _determinants(request: OptimizationRequest) -> list[Any]:
     return [request.symbols, request.objective, request.constraints, request.parameters]
-
-
-def _trace_frontier(
-    request: OptimizationRequest, market: MarketProblem, lease: Lease
-) -> dict[str, Any]:
-    """Trace the frontier from end to end and tell every point as it is found."""
-
-    def tell(point: FrontierPoint) -> None:
-        if lease.state is not LeaseState.HELD:
-            raise SolveCancelledError(f"the lease is {lease.state}")
-        request_point_found.send(sender=OptimizationRequest, request=request, point=point)
-
-    points = efficient_frontier(
-        market.problem,
-        DataParameters.of(request.parameters).points,
-        on_point=tell,
-        parameters=request.parameters,
-    )
-    return frontier_document(request, market, points)
 
 
 def _remember(

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from optimization import signals
-from optimization.engine import FrontierPoint
 from optimization.engine.problem import Objective
 from optimization.errors import InvalidRequestError
 from optimization.models import Kind, OptimizationRequest, Status
 from optimization.queue.lanes import Lane
 from optimization.services import request_cancel, request_submit
+from optimization.solving.results import PointRecord
 from optimization.solving.running import run_next
 from optimization.submissions import Owner, Submission
 from streaming.frames import point_frame, terminal_frame
@@ -22,11 +22,11 @@ OWNER = Owner("local")
 
 
 @pytest.fixture
-def points() -> Iterator[list[FrontierPoint]]:
+def points() -> Iterator[list[PointRecord]]:
     """The points that were told."""
-    heard: list[FrontierPoint] = []
+    heard: list[PointRecord] = []
 
-    def hear(point: FrontierPoint, **_kwargs: Any) -> None:
+    def hear(point: PointRecord, **_kwargs: Any) -> None:
         heard.append(point)
 
     signals.request_point_found.connect(hear)
@@ -49,7 +49,7 @@ def submit(**content: Any) -> OptimizationRequest:
     return request_submit(submission).request
 
 
-def test_every_point_is_told_and_the_whole_is_the_result(points: list[FrontierPoint]) -> None:
+def test_every_point_is_told_and_the_whole_is_the_result(points: list[PointRecord]) -> None:
     request = submit()
     run_next(Lane.CONVEX)
     request.refresh_from_db()
@@ -66,7 +66,7 @@ def test_every_point_is_told_and_the_whole_is_the_result(points: list[FrontierPo
     assert all(abs(sum(point["weights"].values()) - 1) < 1e-9 for point in frame["points"])
 
 
-def test_a_frontier_needs_no_return_above_the_risk_free_rate(points: list[FrontierPoint]) -> None:
+def test_a_frontier_needs_no_return_above_the_risk_free_rate(points: list[PointRecord]) -> None:
     submit(
         objective=Objective.MAXIMIZE_SHARPE,
         parameters={"lookback": 500, "points": 3, "risk_free_rate": 5.0},
