@@ -170,7 +170,7 @@ def polyhedron(region: Region, layout: Layout) -> Rows:
     if layout.leverage_row:
         rows.add(sides, np.ones(2 * n), -np.inf, region.leverage)
     for columns, origin in ((trades, region.current), (sides, np.zeros(n))):
-        for asset in range(n) if len(columns) else ():
-            index = np.array([asset, columns[asset], columns[n + asset]])
-            rows.add(index, np.array([1.0, -1.0, 1.0]), origin[asset], origin[asset])
+        if len(columns):
+            index = np.column_stack([first, columns[:n], columns[n:]])
+            rows.add_alike(index, np.array([1.0, -1.0, 1.0]), origin, origin)
     return rows

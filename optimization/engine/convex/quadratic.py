@@ -110,7 +110,7 @@ class QuadraticProgramme:
         """
         region = self.region
         if region.n_assets <= WHOLE or not region.is_long:
-            return self._solve_over(np.arange(region.n_assets), linear)
+            return self.solve_over(np.arange(region.n_assets), linear)
         if self.working is not None:
             try:
                 return self._generate(self.working.copy(), linear)
@@ -122,7 +122,7 @@ class QuadraticProgramme:
         region = self.region
         for _ in range(ROUNDS):
             assets = np.flatnonzero(working)
-            face = self._solve_over(assets, linear)
+            face = self.solve_over(assets, linear)
             gradient = self.quadratic.times(face.weights) + linear
             prices = face.multipliers[len(assets) :] @ self.limits.matrix
             reduced = gradient + prices / self.scale
@@ -137,7 +137,12 @@ class QuadraticProgramme:
         everything = np.full(self.region.n_assets, 1.0 / self.region.n_assets)
         return promising(self.quadratic.roughly_times(everything) + linear, self.region)
 
-    def _solve_over(self, assets: IntArray, linear: FloatArray) -> Face:
+    def solve_over(self, assets: IntArray, linear: FloatArray) -> Face:
+        """The optimum over some assets, the others at their smallest weight.
+
+        Raises:
+            SolverFailureError: DAQP stopped without an answer.
+        """
         region, count = self.region, len(assets)
         self._load(assets)
         part = linear[assets]

@@ -39,6 +39,7 @@ def search_solution(instance: Instance, context: SolveContext, started: float) -
             ["parameters.time_limit"],
         )
     _check_count(instance)
+    _check_sizes(instance)
 
     def report(state: SearchState) -> None:
         best = state.best
@@ -127,4 +128,43 @@ def _check_count(instance: Instance) -> None:
         f"{most} assets of at most {largest[0]:g} each cannot sum to 1; raise max_assets to"
         f" {enough} or max_weight to {1 / most:.6g}",
         ["constraints.max_assets", "constraints.max_weight"],
+    )
+
+
+def _check_sizes(instance: Instance) -> None:
+    """Refuse positions of which no number fills the budget: three are too few and four too many.
+
+    A search would have to try every choice of assets to find that out.
+    """
+    constraints, region = instance.problem.constraints, instance.region
+    least = constraints.min_position
+    if not least or not constraints.sum_to_one or not region.is_long:
+        return
+    lower, upper = np.maximum(region.lower, least), region.upper
+    forced = region.lower > 0
+    free = ~forced & (upper >= least)
+    most = min(constraints.max_assets or len(lower), int(forced.sum() + free.sum()))
+    smallest = float(lower[forced].sum()) + np.append(0.0, np.sort(lower[free]).cumsum())
+    largest = float(upper[forced].sum()) + np.append(0.0, np.sort(upper[free])[::-1].cumsum())
+    counts = np.arange(int(forced.sum()), most + 1)
+    smallest, largest = smallest[: len(counts)], largest[: len(counts)]
+    if ((smallest <= 1.0 + HELD) & (largest >= 1.0 - HELD)).any():
+        return
+    fields = ["constraints.min_position", "constraints.max_weight"]
+    enough = counts[largest >= 1.0 - HELD]
+    few = counts[smallest <= 1.0 + HELD]
+    mends = []
+    if len(enough) and not forced.any():
+        mends.append(f"lower min_position to {np.floor(1e6 / enough[0]) / 1e6:.6g}")
+    alike = not constraints.asset_bounds and len(few) and few[-1] > 0
+    if alike:
+        mends.append(f"raise max_weight to {np.ceil(1e6 / few[-1]) / 1e6:.6g}")
+    if constraints.max_assets is not None and most < int(forced.sum() + free.sum()):
+        fields.append("constraints.max_assets")
+    if constraints.asset_bounds:
+        fields.append("constraints.asset_bounds")
+    raise InfeasibleProblemError(
+        f"no number of positions of at least {least:g} each can sum to 1 within their largest"
+        f" weights; {' or '.join(mends) or 'lower min_position or raise max_weight'}",
+        fields,
     )

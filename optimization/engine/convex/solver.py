@@ -27,7 +27,12 @@ from optimization.engine.convex.fast import COLD, FastOutcome, Warm, is_fast, so
 from optimization.engine.convex.instance import CONVEX, Instance, instance_of
 from optimization.engine.convex.linear import minimise_linear
 from optimization.engine.convex.rules import is_rule, solve_rule
-from optimization.engine.convex.soundness import check_risk, check_solvable, no_excess
+from optimization.engine.convex.soundness import (
+    check_deviations,
+    check_risk,
+    check_solvable,
+    no_excess,
+)
 from optimization.engine.description import describe_portfolio
 from optimization.engine.errors import (
     InfeasibleProblemError,
@@ -187,6 +192,7 @@ def solve_generally(instance: Instance, fast: Answer | None = None, tried: str =
         answer = answer_of(instance, only, Evidence(), "bounds")
         # There is no other portfolio that could be better.
         return replace(answer, certificate=replace(answer.certificate, gap=0.0))
+    check_deviations(instance)
     check_risk(instance)
     general = import_module("optimization.engine.convex.general")
     best = fast

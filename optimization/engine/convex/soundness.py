@@ -6,6 +6,7 @@ from importlib import import_module
 import numpy as np
 
 from optimization.engine.convex.certificate import RATIOS, ratio_parts
+from optimization.engine.convex.deviation import nearest_within
 from optimization.engine.convex.instance import Instance
 from optimization.engine.convex.linear import minimise_linear
 from optimization.engine.convex.quadratic import QuadraticProgramme
@@ -55,6 +56,22 @@ def no_excess(instance: Instance) -> NoExcessReturnError:
         f" {instance.objective} has no answer; lower risk_free_rate, add symbols or minimise risk",
         ["objective", "risk_free_rate", "symbols"],
     )
+
+
+def check_deviations(instance: Instance) -> None:
+    """Refuse limits on deviations that no portfolio keeps, where a few small programmes prove it.
+
+    Raises:
+        InfeasibleProblemError: No portfolio keeps them.
+    """
+    if not instance.cones:
+        return
+    try:
+        nearest = nearest_within(instance.covariance, instance.region, instance.cones)
+    except SolverFailureError:
+        return  # the general path decides
+    if nearest.is_proof:
+        raise InfeasibleProblemError("no portfolio satisfies every constraint", ["constraints"])
 
 
 def check_risk(instance: Instance) -> None:

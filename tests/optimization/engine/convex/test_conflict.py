@@ -78,3 +78,26 @@ def test_a_tracking_error_that_no_allowed_portfolio_has_is_named(make_problem: A
         )
     )
     assert "constraints.max_tracking_error" in error.fields
+
+
+def test_a_mend_that_leaves_nothing_says_zero(make_problem: Any) -> None:
+    """Less than nothing would be refused of a long-only portfolio."""
+    held = {"AAPL": AssetBounds(min_weight=0.1)}
+    rest = Group(name="rest", symbols=("AMD", "BAC"), min_weight=1.0)
+    error = error_of(make_problem(10, 252, asset_bounds=held, groups=(rest,)))
+    assert "lower min_weight of AAPL to 0;" in error.message
+
+
+@pytest.mark.parametrize("n", [5, 20])
+def test_positions_of_which_no_number_fills_the_budget_are_refused_without_a_search(
+    make_problem: Any, n: int
+) -> None:
+    """Three of at most 0.3 are too few and four of at least 0.28 too many."""
+    error = error_of(make_problem(n, 252, max_weight=0.3, min_position=0.28))
+    assert set(error.fields) == {"constraints.min_position", "constraints.max_weight"}
+    assert "lower min_position to 0.25 or raise max_weight to 0.333334" in error.message
+    for mended in (
+        {"max_weight": 0.3, "min_position": 0.25},
+        {"max_weight": 0.333334, "min_position": 0.28},
+    ):
+        assert solve(make_problem(n, 252, **mended)).max_violation <= 1e-9
