@@ -123,14 +123,21 @@ class Panel:
         span = rows
         while True:
             start = max(0, total - span)
-            closes = self.table.closes[start:][:, columns]
-            complete = np.flatnonzero(np.isfinite(closes).all(axis=1))
+            closes = self.table.closes[start:].take(columns, axis=1)
+            # A sum is finite only if every close is, and needs no table of answers.
+            complete = np.flatnonzero(np.isfinite(closes.sum(axis=1)))
             if len(complete) >= rows:
+                first, last = int(complete[-rows]), int(complete[-1])
+                days = self.table.dates[start:]
+                if last - first + 1 == rows:
+                    return Table(days[first : last + 1], closes[first : last + 1])
                 kept = complete[-rows:]
-                return Table(self.table.dates[start:][kept], closes[kept])
+                return Table(days[kept], closes[kept])
             if start == 0:
                 raise ShortHistoryError(symbols, max(0, len(complete) - 1), lookback)
-            span *= 2
+            missing = rows - len(complete)
+            # Most often a few days at the end are missing, and not half of them all.
+            span = span * 2 if missing > rows // 2 else span + 2 * missing
 
 
 def open_panel(folder: Path, version: str) -> Panel:
@@ -148,9 +155,9 @@ def open_panel(folder: Path, version: str) -> Panel:
     symbols = tuple(header["symbols"])
     rows = entry["rows"]
     days = np.fromfile(base / "dates.i4", dtype=_DATES, count=rows)
-    closes: FloatArray = np.memmap(
-        base / "closes.f8", dtype=_CLOSES, mode="r", shape=(rows, len(symbols))
-    )
+    mapped = np.memmap(base / "closes.f8", dtype=_CLOSES, mode="r", shape=(rows, len(symbols)))
+    # A plain view of the map: numpy's own class pays at every slice for what nobody uses.
+    closes: FloatArray = mapped.view(np.ndarray)
     return Panel(
         version=version,
         base=entry["base"],

@@ -82,8 +82,10 @@ def return_window(
     """
     panel = load_panel(data_version or current_data_version())
     table = panel.window(symbols, lookback)
+    returns = table.closes[1:] / table.closes[:-1]
+    returns -= 1.0
     return ReturnWindow(
-        returns=table.closes[1:] / table.closes[:-1] - 1.0,
+        returns=returns,
         symbols=tuple(symbols),
         start=table.dates[1].item(),
         end=table.dates[-1].item(),

@@ -37,6 +37,7 @@ class Kind(models.TextChoices):
     FRONTIER = "frontier"
 
 
+ACTIVE = (Status.QUEUED, Status.RUNNING)
 TERMINAL = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELLED})
 
 

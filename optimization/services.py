@@ -6,11 +6,12 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import DatabaseError, IntegrityError, connection, transaction
+from django.db import DatabaseError, IntegrityError, transaction
 from django.utils import timezone
 from redis.exceptions import RedisError
 from structlog.contextvars import bound_contextvars
 
+from optimization import rows
 from optimization.engine.problem import Method
 from optimization.errors import (
     AlreadyFinishedError,
@@ -33,16 +34,6 @@ from optimization.tracing import record, span, traceparent
 from optimization.watching.portfolios import portfolio_take_result
 
 logger = logging.getLogger(__name__)
-
-ACTIVE = (Status.QUEUED, Status.RUNNING)
-
-# One statement changes the row and brings it; Django's own updates return no rows.
-_BEGIN = f"""
-UPDATE {OptimizationRequest._meta.db_table}
-SET status = %s, attempt = attempt + 1, fence = %s, started_at = COALESCE(started_at, %s)
-WHERE request_id = %s AND status IN (%s, %s) AND fence < %s
-RETURNING *
-"""  # nosec B608  # noqa: S608 - the table's name is ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,17 +107,13 @@ def request_cancel(owner: Owner, request_id: str) -> OptimizationRequest:
 
 def request_begin(claim: Claim) -> OptimizationRequest | None:
     """Record that a worker holds a request; None when it has ended meanwhile."""
-    now = timezone.now()
-    stored = connection.ops.adapt_datetimefield_value(now)
-    values = (Status.RUNNING, claim.fence, stored, claim.request_id, *ACTIVE, claim.fence)
-    begun = list(OptimizationRequest.objects.raw(_BEGIN, values))
-    if not begun:
+    request = rows.begin(claim)
+    if request is None:
         return None
-    request = begun[0]
-    logger.info("begun, attempt %d", request.attempt)
-    if request.attempt == 1:
-        record("queue", request.traceparent, request.created_at, now)
+    if request.attempt == 1 and request.started_at is not None:
+        record("queue", request.traceparent, request.created_at, request.started_at)
         request_started.send(sender=OptimizationRequest, request=request)
+    logger.info("begun, attempt %d", request.attempt)
     return request
 
 
@@ -238,7 +225,7 @@ def _withdraw(request: OptimizationRequest) -> bool:
 def _insert(request: OptimizationRequest) -> OptimizationRequest | None:
     """Record a request, or find the one that took its idempotency key a moment before."""
     try:
-        request.save(force_insert=True)
+        rows.insert(request)
     except IntegrityError:
         earlier = _find_earlier(request)
         if earlier is None:
@@ -268,23 +255,22 @@ def _workload(request: OptimizationRequest) -> Workload:
     return Workload(Method(request.method), len(request.symbols))
 
 
-def _end(request: OptimizationRequest, status: Status, **fields: Any) -> bool:
+def _end(request: OptimizationRequest, status: Status, **documents: Any) -> bool:
     """The only way to a terminal state: one conditional update decides who ended the request."""
     now = timezone.now()
     seconds = (now - request.started_at).total_seconds() if request.started_at else None
-    changes = {"status": status, "finished_at": now, "optimization_time": seconds, **fields}
-    active = OptimizationRequest.objects.filter(pk=request.pk, status__in=ACTIVE)
-    if status is not Status.CANCELLED and request.fence:
-        active = active.filter(fence=request.fence)
+    changes = {"status": status, "finished_at": now, "optimization_time": seconds, **documents}
+    fence = None if status is Status.CANCELLED else request.fence or None
     # One statement is a transaction of its own; only a portfolio needs one around two.
     with transaction.atomic() if request.portfolio_id else nullcontext():
-        if not active.update(**changes):
+        if not rows.end(request.pk, changes, fence):
             return False
         for name, value in changes.items():
             setattr(request, name, value)
         portfolio_take_result(request)
-    logger.info("ended: %s", status)
+    # Who waits comes first, the log second.
     request_finished.send(sender=OptimizationRequest, request=request)
+    logger.info("ended: %s", status)
     return True
 
 

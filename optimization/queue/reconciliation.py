@@ -4,11 +4,11 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from optimization.models import OptimizationRequest
+from optimization.models import ACTIVE, OptimizationRequest
 from optimization.queue import admission
 from optimization.queue.lanes import Lane
 from optimization.queue.tokens import send_token
-from optimization.services import ACTIVE, request_readmit
+from optimization.services import request_readmit
 
 GRACE = timedelta(seconds=2)
 """A request younger than this may still be on its way into the queue."""

@@ -1,11 +1,11 @@
 """The document of a result: what the row, the cache and the frame hold, alike."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Self
 
 from optimization.engine.frontier import FrontierPoint
-from optimization.engine.problem import Solution
+from optimization.engine.problem import BindingConstraint, Solution
 from optimization.models import OptimizationRequest
 from optimization.parameters import DataParameters
 from optimization.solving.problems import MarketProblem
@@ -27,7 +27,7 @@ def result_document(
             "solve_time": solution.solve_time,
             "optimality_gap": solution.optimality_gap,
             "max_violation": solution.max_violation,
-            "binding_constraints": [asdict(binding) for binding in solution.binding],
+            "binding_constraints": [_binding_document(binding) for binding in solution.binding],
             "risk_contributions": _risk_contributions(symbols, solution),
             "covariance": solution.covariance,
             **market_document(market),
@@ -133,6 +133,17 @@ def market_document(market: MarketProblem) -> dict[str, Any]:
         "data_sources": dict(window.sources),
         "market_data_timestamp": market.quoted_at,
         "window": described,
+    }
+
+
+def _binding_document(binding: BindingConstraint) -> dict[str, Any]:
+    # By name: dataclasses.asdict copies each value deeply, which takes as long as some solves.
+    return {
+        "name": binding.name,
+        "symbol": binding.symbol,
+        "bound": binding.bound,
+        "shadow_price": binding.shadow_price,
+        "sentence": binding.sentence,
     }
 
 

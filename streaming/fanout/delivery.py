@@ -1,7 +1,7 @@
 """A frame on its way from the publisher to those it is for."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
 from pydantic_core import from_json, to_json
@@ -45,7 +45,8 @@ class Delivery:
 
     def encode(self) -> bytes:
         """The delivery as bytes, for Redis."""
-        return to_json(asdict(self))
+        document = {name: getattr(self, name) for name in _WRITTEN}
+        return to_json({**document, "address": {n: getattr(self.address, n) for n in _ADDRESSED}})
 
     @classmethod
     def decode(cls, message: bytes) -> Self:
@@ -69,3 +70,8 @@ class Delivery:
         tail = f',"seq":{place.seq},"epoch":"{place.epoch}"}}'
         once = self.once or f"{place.epoch}:{place.seq}"
         return replace(self, text=self.text[:-1] + tail, once=once)
+
+
+# dataclasses.asdict copies each value deeply, and a frame's text is long.
+_WRITTEN = tuple(field.name for field in fields(Delivery))
+_ADDRESSED = tuple(field.name for field in fields(Address))

@@ -1,0 +1,114 @@
+"""The statements of a request's life, worded once and not at every request.
+
+Django words a statement and looks up its converters anew at each call, which takes several times as
+long as the database takes for the statement itself. The words never change here, so they are kept;
+what a value is in the database, and back in Python, is still the say of the model's fields.
+"""
+
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import Field
+from django.utils import timezone
+
+from optimization.models import ACTIVE, OptimizationRequest, Status
+from optimization.queue.admission import Claim
+
+_META = OptimizationRequest._meta
+_FIELDS: tuple[Any, ...] = tuple(_META.concrete_fields)
+_STORED: tuple[Any, ...] = tuple(field for field in _FIELDS if not field.primary_key)
+_NAMES = [field.attname for field in _FIELDS]
+_COLUMN_OF = {field.name: field.column for field in _FIELDS}
+_COLUMNS = ", ".join(f'"{field.column}"' for field in _FIELDS)
+_ACTIVE = "(" + ", ".join(f"'{status.value}'" for status in ACTIVE) + ")"
+
+_INSERT = f"""
+INSERT INTO "{_META.db_table}" ({", ".join(f'"{field.column}"' for field in _STORED)})
+VALUES ({", ".join("%s" for _ in _STORED)})
+RETURNING id
+"""  # nosec B608  # noqa: S608 - all of it is ours
+
+_BEGIN = f"""
+UPDATE "{_META.db_table}"
+SET status = '{Status.RUNNING.value}', attempt = attempt + 1, fence = %s,
+    started_at = COALESCE(started_at, %s)
+WHERE request_id = %s AND status IN {_ACTIVE} AND fence < %s
+RETURNING {_COLUMNS}
+"""  # nosec B608  # noqa: S608
+
+
+def insert(request: OptimizationRequest) -> None:
+    """Record a request, which gets its key.
+
+    Raises:
+        IntegrityError: Its owner has used the idempotency key before.
+    """
+    values = _stored(_STORED, (getattr(request, field.attname) for field in _STORED))
+    with transaction.mark_for_rollback_on_error(connection.alias), connection.cursor() as cursor:
+        cursor.execute(_INSERT, values)
+        (request.pk,) = cursor.fetchone()
+    request._state.adding, request._state.db = False, connection.alias
+
+
+def begin(claim: Claim) -> OptimizationRequest | None:
+    """Mark a request as running under a claim and bring it; None when it has ended meanwhile."""
+    started_at = connection.ops.adapt_datetimefield_value(timezone.now())
+    with connection.cursor() as cursor:
+        cursor.execute(_BEGIN, [claim.fence, started_at, claim.request_id, claim.fence])
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    return OptimizationRequest.from_db(connection.alias, _NAMES, _loaded(row))
+
+
+def end(key: int, changes: Mapping[str, Any], fence: int | None) -> bool:
+    """Record how a request ended, unless it has ended before.
+
+    Args:
+        key: Its primary key.
+        changes: By field.
+        fence: The only one under which it may end; None lets it end under any.
+    """
+    fields = [_META.get_field(name) for name in changes]
+    values = [*_stored(fields, changes.values()), key]
+    if fence is not None:
+        values.append(fence)
+    with connection.cursor() as cursor:
+        cursor.execute(_ending(tuple(changes), fence is not None), values)
+        return bool(cursor.rowcount)
+
+
+@cache
+def _ending(names: tuple[str, ...], is_fenced: bool) -> str:
+    changed = ", ".join(f'"{_COLUMN_OF[name]}" = %s' for name in names)
+    statement = f'UPDATE "{_META.db_table}" SET {changed} WHERE id = %s AND status IN {_ACTIVE}'  # nosec B608  # noqa: S608
+    return f"{statement} AND fence = %s" if is_fenced else statement
+
+
+def _stored(fields: Iterable[Any], values: Iterable[Any]) -> list[Any]:
+    """Values as the database takes them."""
+    pairs = zip(fields, values, strict=True)
+    return [field.get_db_prep_save(value, connection) for field, value in pairs]
+
+
+def _loaded(row: Iterable[Any]) -> list[Any]:
+    """A row of all fields as the model holds them."""
+    values = list(row)
+    for index, field in _converted(connection.vendor):
+        column = field.cached_col
+        converters = connection.ops.get_db_converters(column) + field.get_db_converters(connection)
+        for convert in converters:
+            values[index] = convert(values[index], column, connection)
+    return values
+
+
+@cache
+def _converted(vendor: str) -> list[tuple[int, "Field[Any, Any]"]]:  # noqa: ARG001 - the key
+    """Place and field of what a database of this kind gives otherwise than the model holds it."""
+    return [
+        (index, field)
+        for index, field in enumerate(_FIELDS)
+        if connection.ops.get_db_converters(field.cached_col) or field.get_db_converters(connection)
+    ]
