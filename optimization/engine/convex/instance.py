@@ -18,6 +18,9 @@ HELD = 1e-9
 NOTHING = 1e-12
 """A limit on a deviation this small, in units of a typical asset's, allows none at all."""
 
+CONSTANT = 1e-13
+"""A deviation this small beside the returns themselves is rounding."""
+
 CONVEX = frozenset(
     {
         Objective.MAXIMIZE_SHARPE,
@@ -94,8 +97,12 @@ class Instance:
 
     @cached_property
     def variance_scale(self) -> float:
-        """Mean variance of the assets: the unit in which variances are compared."""
-        return self.covariance.mean_variance or self.return_scale**2
+        """Mean variance of the assets: the unit in which variances are compared.
+
+        Of assets that move by the same every period it is rounding, and the returns are the unit.
+        """
+        variance, returns = self.covariance.mean_variance, self.return_scale**2
+        return variance if variance > CONSTANT**2 * returns else returns
 
     @cached_property
     def return_scale(self) -> float:

@@ -14,6 +14,7 @@ import numpy as np
 from optimization.engine.convex.instance import Instance
 from optimization.engine.errors import (
     InvalidProblemError,
+    SolverFailureError,
     UnboundedProblemError,
     UnsupportedProblemError,
 )
@@ -23,6 +24,14 @@ from optimization.engine.problem import FloatArray, Objective
 NEWTON_STEPS = 200
 SETTLED = 1e-13
 TOLERANCE = 1e-9
+MET = 1e-8
+"""Largest relative miss of a risk budget that still meets it."""
+
+NEAR = 1e-6
+SHORT_OF = 0.95
+"""Share of the way to zero that a step may take a position."""
+
+HALVINGS = 40
 ENDLESS = 1e6
 """A position this large, in units of one asset's risk, grows without end."""
 
@@ -93,37 +102,105 @@ def _check_risky(instance: Instance) -> None:
 
 
 def _risk_parity(instance: Instance) -> RuleOutcome:
-    """Minimise ½y'Σy − Σ b·log y by damped Newton; its optimum's risk shares are b.
+    """Minimise ½y'Σy − Σ b·log y by Newton's method; its optimum's risk shares are b.
 
     Maillard, Roncalli and Teïletche, *The properties of equally weighted risk contribution
     portfolios* (2010); Spinu, *An algorithm for computing risk parity weights* (2013).
+
+    Raises:
+        SolverFailureError: The budgets were not met.
+        UnboundedProblemError: The assets hedge each other entirely.
     """
-    deviations = np.sqrt(instance.covariance.variances)
     _check_risky(instance)
-    budgets = _budgets(instance)
-    correlation = instance.covariance.dense / np.outer(deviations, deviations)
-    y = np.sqrt(budgets / float(budgets @ correlation @ budgets)) + 0.0
+    covariance, budgets = instance.covariance, _budgets(instance)
+    deviations = np.sqrt(covariance.variances)
+    # Of the assets' own risks, so that every unit is one of its kind: F'F is their correlation.
+    dense = covariance.dense / np.outer(deviations, deviations)
+    outcome = _shared(_Risk(dense), budgets, deviations)
+    if outcome.gap is not None and outcome.gap > TOLERANCE:
+        # What nearly cancels has lost its digits in Σ, not in a root of it.
+        outcome = _shared(_Risk(dense, covariance.root() / deviations), budgets, deviations)
+    if outcome.gap is None or outcome.gap > MET:
+        raise SolverFailureError(
+            "no portfolio was found whose shares of the risk are the risk budgets; use a longer"
+            " window, leave out assets that hedge each other, or raise the smallest budgets",
+            ["symbols", "parameters.risk_budgets", "parameters.lookback"],
+        )
+    return outcome
+
+
+@dataclass(frozen=True)
+class _Risk:
+    """A correlation, and how its products are taken.
+
+    Attributes:
+        matrix: Shape (n, n).
+        root: F with F'F equal to it, whose products are exact where assets nearly cancel, or None.
+    """
+
+    matrix: FloatArray
+    root: FloatArray | None = None
+
+    def times(self, y: FloatArray) -> FloatArray:
+        """The matrix times y."""
+        if self.root is None:
+            return np.asarray(self.matrix @ y)
+        return np.asarray(self.root.T @ (self.root @ y))
+
+    def cost(self, y: FloatArray, budgets: FloatArray) -> float:
+        """½y'Cy − Σ b·log y."""
+        outcomes = self.times(y) @ y if self.root is None else float(((self.root @ y) ** 2).sum())
+        return 0.5 * float(outcomes) - float(budgets @ np.log(y))
+
+
+def _shared(risk: _Risk, budgets: FloatArray, deviations: FloatArray) -> RuleOutcome:
+    """Weights whose shares of the risk are the budgets, with the largest relative miss.
+
+    Raises:
+        UnboundedProblemError: The assets hedge each other entirely.
+    """
+    y: FloatArray = np.sqrt(budgets)
     for _ in range(NEWTON_STEPS):
-        gradient = correlation @ y - budgets / y
+        gradient: FloatArray = risk.times(y) - budgets / y
+        hessian = risk.matrix + np.diag(budgets / y**2)
+        try:
+            step: FloatArray = np.asarray(np.linalg.solve(hessian, gradient))
+        except np.linalg.LinAlgError as error:
+            raise _endless() from error
+        decrement = float(np.sqrt(max(float(gradient @ step), 0.0)))
+        y = _stepped(risk, budgets, y, step, decrement)
         if float(y.max()) > ENDLESS:
-            raise UnboundedProblemError(
-                "some of the assets hedge each other entirely in this window, so there is no risk"
-                " to share; use a longer window",
-                ["symbols", "parameters.lookback"],
-            )
-        hessian = correlation + np.diag(budgets / y**2)
-        step = np.linalg.solve(hessian, gradient)
-        decrement = float(np.sqrt(max(gradient @ step, 0.0)))
-        # Spinu's step length: the logarithms are self-concordant once scaled by √min b.
-        damped = decrement / float(np.sqrt(budgets.min()))
-        y = y - step / (1.0 + damped) if damped > 0.25 else y - step
+            raise _endless()
         if decrement <= SETTLED:
             break
+    shares = y * risk.times(y)
     weights = y / deviations
-    weights /= weights.sum()
-    shares = weights * instance.covariance.times(weights)
-    shares /= shares.sum()
-    return RuleOutcome(weights, "newton", float(np.abs(shares / budgets - 1.0).max()))
+    gap = float(np.abs(shares / (shares.sum() * budgets) - 1.0).max())
+    return RuleOutcome(weights / weights.sum(), "newton", gap)
+
+
+def _stepped(
+    risk: _Risk, budgets: FloatArray, y: FloatArray, step: FloatArray, decrement: float
+) -> FloatArray:
+    """Newton's step, shortened until all y stay positive and the cost falls."""
+    ratio = float((step / y).max())
+    length = min(1.0, SHORT_OF / ratio) if ratio > 0 else 1.0
+    if length == 1.0 and decrement <= NEAR:
+        return y - step  # here the cost falls by less than it is rounded
+    before = risk.cost(y, budgets)
+    for _ in range(HALVINGS):
+        if risk.cost(y - length * step, budgets) <= before - 0.1 * length * decrement**2:
+            break
+        length *= 0.5
+    return np.asarray(y - length * step)
+
+
+def _endless() -> UnboundedProblemError:
+    return UnboundedProblemError(
+        "some of the assets hedge each other entirely in this window, so there is no risk"
+        " to share; use a longer window",
+        ["symbols", "parameters.lookback"],
+    )
 
 
 def _budgets(instance: Instance) -> FloatArray:
@@ -142,10 +219,17 @@ def _budgets(instance: Instance) -> FloatArray:
 
 
 def _hierarchical(instance: Instance) -> RuleOutcome:
-    """López de Prado's hierarchical risk parity (2016), as skfolio computes it."""
+    """López de Prado's hierarchical risk parity (2016), as skfolio computes it.
+
+    Raises:
+        UnsupportedProblemError: It holds every asset and the whole capital, which bounds forbid.
+        InvalidProblemError: The assets' correlations do not tell their risks apart.
+    """
     if instance.region.n_assets == 1:
         return RuleOutcome(np.ones(1), "skfolio")
     _check_risky(instance)
+    lower, upper = np.maximum(instance.region.lower, 0.0), instance.region.upper
+    _check_room(instance, lower, upper)
     optimization = import_module("skfolio.optimization")
     prior = import_module("skfolio.prior")
     moments = import_module("skfolio.moments")
@@ -153,13 +237,35 @@ def _hierarchical(instance: Instance) -> RuleOutcome:
     estimator = moments.LedoitWolf() if shrunk else moments.EmpiricalCovariance()
     model = optimization.HierarchicalRiskParity(
         prior_estimator=prior.EmpiricalPrior(covariance_estimator=estimator),
-        min_weights=np.maximum(instance.region.lower, 0.0),
-        max_weights=instance.region.upper,
+        min_weights=lower,
+        max_weights=upper,
     )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # skfolio's remarks on data that was checked already
-        model.fit(np.asarray(instance.problem.returns))
+    # The weights do not depend on the unit of the returns, but skfolio's checks do.
+    returns = instance.problem.returns / float(np.sqrt(instance.covariance.variances.max()))
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")  # skfolio's remarks on data that was checked already
+            model.fit(returns)
+    except import_module("skfolio.exceptions").SkfolioError as error:
+        raise InvalidProblemError(
+            "some of the assets hardly move or hedge each other entirely in this window, so their"
+            " risks cannot be split along a tree; use a longer window or leave them out",
+            ["symbols", "parameters.lookback"],
+        ) from error
     return RuleOutcome(np.asarray(model.weights_, dtype=np.float64), "skfolio")
+
+
+def _check_room(instance: Instance, lower: FloatArray, upper: FloatArray) -> None:
+    """Refuse bounds that leave no long portfolio of the whole capital."""
+    most, least = float(upper.sum()), float(lower.sum())
+    if bool((lower <= upper).all()) and least <= 1.0 + TOLERANCE and most >= 1.0 - TOLERANCE:
+        return
+    raise UnsupportedProblemError(
+        f"{instance.objective} holds every asset long and the whole capital, and the bounds allow"
+        f" it between {least:.4g} and {most:.4g} of it; relax them or choose an objective that"
+        " knows cash and short positions, such as minimize_variance",
+        ["objective", "constraints"],
+    )
 
 
 _RULES: Mapping[Objective, Callable[[Instance], RuleOutcome]] = {

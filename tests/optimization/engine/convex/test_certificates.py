@@ -98,3 +98,9 @@ def test_returns_beyond_any_wealth_still_have_a_drawdown() -> None:
     assert solve(problem).metrics["max_drawdown"] == pytest.approx(0.0, abs=1e-12)
     fallen = Problem(returns=returns[:, :1], symbols=("A",), objective=Objective.MAXIMIZE_RETURN)
     assert solve(fallen).metrics["max_drawdown"] == pytest.approx(0.5, abs=1e-12)
+
+
+@pytest.mark.parametrize("seed", [8330, 8352])
+def test_clusters_without_any_risk_are_refused_by_name(seed: int) -> None:
+    outcome = run_one((Objective.HIERARCHICAL_RISK_PARITY.value, seed), every=0)
+    assert (outcome.kind, outcome.trouble) == ("invalid_problem", "")

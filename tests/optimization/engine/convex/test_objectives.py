@@ -15,8 +15,12 @@ from skfolio.optimization import (
     RiskBudgeting,
 )
 
-from optimization.engine import Objective, Problem, measures, solve
-from optimization.engine.errors import InvalidProblemError, UnsupportedProblemError
+from optimization.engine import AssetBounds, Constraints, Objective, Problem, measures, solve
+from optimization.engine.errors import (
+    InvalidProblemError,
+    UnboundedProblemError,
+    UnsupportedProblemError,
+)
 
 # Relative distance between skfolio's objective value and ours, by the accuracy of its solver.
 PRECISION = {
@@ -126,3 +130,48 @@ def test_a_greater_risk_aversion_takes_less_risk(make_problem: Any) -> None:
         for aversion in (0.1, 1.0, 10.0, 1000.0)
     ]
     assert volatilities == sorted(volatilities, reverse=True)
+
+
+def test_the_tree_splits_the_risk_of_the_smallest_returns_too(make_problem: Any) -> None:
+    base = make_problem(10, 504, Objective.HIERARCHICAL_RISK_PARITY)
+    tiny = Problem(returns=1e-7 * base.returns, symbols=base.symbols, objective=base.objective)
+    assert solve(tiny).weights == pytest.approx(solve(base).weights, abs=1e-10)
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"sum_to_one": False, "max_weight": 0.05},
+        {"long_only": False, "asset_bounds": {"AAPL": AssetBounds(max_weight=-0.1)}},
+        {"sum_to_one": False, "long_only": False, "max_weight": 0.12},
+    ],
+)
+def test_a_tree_without_room_for_the_whole_capital_is_refused(
+    make_problem: Any, limits: Any
+) -> None:
+    problem = make_problem(8, 252, Objective.HIERARCHICAL_RISK_PARITY, **limits)
+    with pytest.raises(UnsupportedProblemError, match="the whole capital") as caught:
+        solve(problem)
+    assert "constraints" in caught.value.fields
+
+
+def test_assets_that_hedge_each_other_entirely_have_no_risk_to_share() -> None:
+    """Two assets, each beside its mirror image."""
+    assets = np.column_stack([np.tile([0.25, -0.25], 20), np.repeat([0.5, -0.5], 20)])
+    returns = np.column_stack([assets, -assets])
+    problem = Problem(returns=returns, symbols=tuple("ABCD"), objective=Objective.RISK_PARITY)
+    with pytest.raises(UnboundedProblemError, match="hedge each other"):
+        solve(problem)
+
+
+def test_assets_that_never_differ_from_their_mean_may_have_no_volatility() -> None:
+    """Their variance is the rounding of a mean, and no unit of anything."""
+    problem = Problem(
+        returns=np.full((7, 4), 1e-4),
+        symbols=tuple("ABCD"),
+        objective=Objective.MINIMIZE_MAD,
+        constraints=Constraints(max_weight=0.78, target_volatility=0.0),
+    )
+    solution: Any = solve(problem)
+    assert solution.max_violation <= 1e-12
+    assert solution.weights.sum() == pytest.approx(1.0, abs=1e-12)
