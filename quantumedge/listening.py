@@ -1,10 +1,22 @@
 """The web server's TCP socket, opened by whoever starts the web server's processes."""
 
+import argparse
 import socket
 
 BACKLOG = 1024
 KERNEL_BUFFER_BYTES = 262_144
 """What the kernel may hold for one client; its default grows to several megabytes."""
+
+
+def port_number(text: str) -> int:
+    """A TCP port of the command line: the system would take a larger number modulo 65536.
+
+    Raises:
+        argparse.ArgumentTypeError: It is not one.
+    """
+    if not (text.isascii() and text.isdigit() and int(text) <= 65_535):
+        raise argparse.ArgumentTypeError(f"{text!r} is no TCP port; take 0 to 65535")
+    return int(text)
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
 
 from quantumedge.lean import leave_out
-from quantumedge.listening import listen
+from quantumedge.listening import listen, port_number
 from quantumedge.readiness import activated_listener
 
 
@@ -22,7 +22,10 @@ class Command(BaseCommand):
         """Where to listen."""
         parser.add_argument("--host", default=settings.HOST, help="address (default: %(default)s)")
         parser.add_argument(
-            "--port", type=int, default=settings.PORT, help="TCP port (default: %(default)s)"
+            "--port",
+            type=port_number,
+            default=settings.PORT,
+            help="TCP port (default: %(default)s)",
         )
         parser.add_argument("--fd", type=int, help="an inherited listening socket to use instead")
 

@@ -34,11 +34,13 @@ class Command(BaseCommand):
         )
         create.add_argument("--days", type=float, default=90.0, help="days it lives (default: 90)")
         create.add_argument("--forever", action="store_true", help="it never expires")
+        create.add_argument("--json", action="store_true", help="print JSON with the secret in it")
         listing = verbs.add_parser("list", help="show every token, never its secret")
         listing.add_argument("--user", help="only this user's")
         listing.add_argument("--json", action="store_true", help="print JSON to standard output")
         revoke = verbs.add_parser("revoke", help="end a token at once")
         revoke.add_argument("prefix", help="its public prefix, as the list shows it")
+        revoke.add_argument("--json", action="store_true", help="print JSON to standard output")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Do what the verb says."""
@@ -53,11 +55,12 @@ class Command(BaseCommand):
         try:
             expires = None if options["forever"] else timezone.now() + _days(options["days"])
             order = TokenOrder(user, options["name"], Scope(options["scope"]), expires)
-            _, text = token_create(order)
+            token, text = token_create(order)
         except TokenError as error:
             raise CommandError(str(error)) from error
         self.stderr.write("Keep it safe; it is shown only now.")
-        self.stdout.write(text)
+        document = {**_document(token), "token": text}
+        self.stdout.write(json.dumps(document) if options["json"] else text)
 
     def _list(self, options: dict[str, Any]) -> None:
         rows = ApiToken.objects.select_related("user")
@@ -79,7 +82,9 @@ class Command(BaseCommand):
         if token is None:
             raise CommandError(f"no token {options['prefix']!r}; see: manage.py token list")
         token_revoke(token)
-        self.stdout.write(f"{token} is revoked")
+        self.stdout.write(
+            json.dumps(_document(token)) if options["json"] else f"{token} is revoked"
+        )
 
 
 _COLUMNS = ("prefix", "name", "user", "scope", "standing", "expires_at", "last_used_at")

@@ -127,6 +127,15 @@ def test_the_command_makes_lists_and_revokes(ann: User) -> None:
     assert json.loads(run("list", "--json", "--user", "bob")) == []
 
 
+def test_the_command_answers_a_program_in_json(ann: User) -> None:
+    made = json.loads(run("create", "ann", "robot", "--json"))
+    assert token_check(made["token"]).prefix == made["prefix"]
+    assert (made["scope"], made["standing"]) == ("read", "valid")
+    ended = json.loads(run("revoke", made["prefix"], "--json"))
+    assert (ended["prefix"], ended["standing"]) == (made["prefix"], "revoked")
+    assert "token" not in ended
+
+
 def test_the_command_says_what_it_cannot_do(ann: User) -> None:
     with pytest.raises(CommandError, match="no user 'bob'"):
         run("create", "bob", "robot")
