@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
+
+from django.utils.timezone import localtime
 
 _PERCENTAGES = {
     "expected_return": "Expected return (a year)",
@@ -54,10 +57,15 @@ def seconds(value: float | None) -> str:
     return f"{value:.2f} s"
 
 
-def some_symbols(symbols: list[str], shown: int = 4) -> str:
+def some_symbols(symbols: list[str], shown: int = 3) -> str:
     """The first symbols and how many more there are."""
     text = ", ".join(symbols[:shown])
     return text if len(symbols) <= shown else f"{text} + {len(symbols) - shown} more"
+
+
+def moment(at: datetime | None) -> str:
+    """A moment to the second, in the server's time zone."""
+    return NO_VALUE if at is None else f"{localtime(at):%Y-%m-%d %H:%M:%S}"
 
 
 def weight_rows(weights: Mapping[str, float]) -> list[Row]:

@@ -8,9 +8,9 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from optimization.admin.portfolio_form import PortfolioForm
-from optimization.admin.tables import rows_table
+from optimization.admin.tables import rows_table, two_lines
 from optimization.models import Portfolio
-from optimization.presentation import Row, percent, some_symbols
+from optimization.presentation import NO_VALUE, Row, moment, percent, some_symbols
 from optimization.watching.portfolios import announce_change, portfolio_change
 
 if TYPE_CHECKING:
@@ -26,15 +26,12 @@ class PortfolioAdmin(PortfolioAdminBase):
     form = PortfolioForm
 
     list_display = (
-        "portfolio_id",
-        "name",
-        "owner",
-        "listed_symbols",
-        "method",
-        "objective",
+        "portfolio",
+        "problem",
         "rule_kinds",
         "active",
-        "optimized_at",
+        "last_optimized",
+        "owner",
     )
     list_filter = ("active", "method", "objective", "follows")
     search_fields = ("portfolio_id", "name", "owner", "symbols")
@@ -97,10 +94,20 @@ class PortfolioAdmin(PortfolioAdminBase):
         verb = "watched again" if active else "no longer watched"
         self.message_user(request, f"{changed} portfolios are {verb}.", messages.SUCCESS)
 
-    @admin.display(description="symbols")
-    def listed_symbols(self, row: Portfolio) -> str:
-        """The first few symbols."""
-        return some_symbols(row.symbols)
+    @admin.display(description="portfolio", ordering="name")
+    def portfolio(self, row: Portfolio) -> SafeString:
+        """What it is called, by people and by programs."""
+        return two_lines(row.name or NO_VALUE, row.portfolio_id)
+
+    @admin.display(description="problem", ordering="objective")
+    def problem(self, row: Portfolio) -> SafeString:
+        """The first few symbols, and what is asked of them."""
+        return two_lines(some_symbols(row.symbols), f"{row.objective} by {row.method}")
+
+    @admin.display(description="optimized", ordering="optimized_at")
+    def last_optimized(self, row: Portfolio) -> str:
+        """When, to the second."""
+        return moment(row.optimized_at)
 
     @admin.display(description="rules")
     def rule_kinds(self, row: Portfolio) -> str:

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from optimization.admin.portfolios import PortfolioAdmin
-from optimization.admin.tables import document_table, rows_table, sentence_list
+from optimization.admin.tables import document_table, rows_table, sentence_list, two_lines
 from optimization.errors import RequestError
 from optimization.models import Kind, OptimizationRequest
 from optimization.presentation import (
@@ -18,6 +18,7 @@ from optimization.presentation import (
     document_rows,
     explanation,
     metric_rows,
+    moment,
     percent,
     seconds,
     some_symbols,
@@ -45,19 +46,14 @@ class OptimizationRequestAdmin(RequestAdminBase):
     """Every request with its whole life."""
 
     list_display = (
-        "created_at",
+        "submitted",
         "status",
-        "method",
-        "objective",
-        "listed_symbols",
+        "problem",
         "trigger",
         "waited",
         "ran",
-        "cached",
         "owner",
-        "request_id",
     )
-    list_display_links = ("created_at", "request_id")
     list_filter = ("status", "method", "objective", "trigger", "lane", "cached", "kind")
     search_fields = ("request_id", "client_id", "owner", "idempotency_key", "symbols")
     search_help_text = "Request, client, owner, idempotency key or symbol"
@@ -171,10 +167,15 @@ class OptimizationRequestAdmin(RequestAdminBase):
         ]  # fmt: skip
         return sections
 
-    @admin.display(description="symbols")
-    def listed_symbols(self, row: OptimizationRequest) -> str:
-        """The first few symbols."""
-        return some_symbols(row.symbols)
+    @admin.display(description="submitted", ordering="created_at")
+    def submitted(self, row: OptimizationRequest) -> SafeString:
+        """When, to the second, and under which name."""
+        return two_lines(moment(row.created_at), row.request_id)
+
+    @admin.display(description="problem", ordering="objective")
+    def problem(self, row: OptimizationRequest) -> SafeString:
+        """The first few symbols, and what is asked of them."""
+        return two_lines(some_symbols(row.symbols), f"{row.objective} by {row.method}")
 
     @admin.display(description="symbols")
     def all_symbols(self, row: OptimizationRequest) -> str:
@@ -190,8 +191,8 @@ class OptimizationRequestAdmin(RequestAdminBase):
 
     @admin.display(description="ran", ordering="optimization_time")
     def ran(self, row: OptimizationRequest) -> str:
-        """From the worker's claim to the end."""
-        return seconds(row.optimization_time)
+        """From the worker's claim to the end; a result of the cache ran before."""
+        return "cached" if row.cached else seconds(row.optimization_time)
 
     @admin.display(description="weights")
     def weights(self, row: OptimizationRequest) -> SafeString:

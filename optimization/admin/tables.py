@@ -1,9 +1,10 @@
-"""Tables of the admin's detail pages."""
+"""Tables of the admin's detail pages, and cells of its lists."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.template.loader import render_to_string
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from optimization.presentation import Row, document_rows
@@ -23,3 +24,8 @@ def document_table(document: Mapping[str, Any]) -> SafeString:
 def sentence_list(sentences: Sequence[str]) -> SafeString:
     """What holds an optimum back, or that nothing does."""
     return render_to_string("admin/optimization/sentences.html", {"sentences": sentences})
+
+
+def two_lines(first: str, second: str) -> SafeString:
+    """A cell of a list: what is looked for, and beneath it what it is called or asked."""
+    return format_html('{}<span class="qe-second">{}</span>', first, second)

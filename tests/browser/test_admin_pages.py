@@ -46,6 +46,16 @@ def _picture(page: Page, name: str) -> None:
     page.screenshot(path=ARTIFACTS.parent / "admin" / f"{name}.png", full_page=True)
 
 
+@pytest.mark.parametrize("name", ["optimizationrequest", "portfolio"])
+def test_a_list_fits_the_screen_of_a_laptop(admin: Page, server: Server, name: str) -> None:
+    admin.set_viewport_size({"width": 1280, "height": 800})
+    admin.goto(f"{server.url}/admin/optimization/{name}/")
+    expect(admin.locator("#result_list tbody tr").first).to_be_visible()
+    beyond = admin.locator(".results").evaluate("list => list.scrollWidth - list.clientWidth")
+    assert beyond <= 0
+    _picture(admin, f"{name}-list")
+
+
 def test_the_history_leads_to_a_request_with_its_weights(admin: Page, server: Server) -> None:
     admin.goto(f"{server.url}/admin/optimization/optimizationrequest/")
     _picture(admin, "history")

@@ -59,6 +59,20 @@ def test_every_module_that_the_architecture_names_exists() -> None:
         assert "/" not in name or (ROOT / name).exists(), name
 
 
+@pytest.mark.parametrize("page", PAGES, ids=_ids)
+def test_every_test_that_is_named_exists(page: Path) -> None:
+    file = Path()
+    for name, test in re.findall(
+        r"`(?:tests/)?((?:[a-z0-9_]+/)*test_[a-z0-9_]+\.py)?(?:::(test_[a-z0-9_]+))?`",
+        page.read_text(encoding="utf-8"),
+    ):
+        # A test without its file is of the file that was named last.
+        file = ROOT / "tests" / name if name else file
+        if name or test:
+            assert file.is_file(), f"{page.name} names {name}"
+            assert f"def {test}" in file.read_text(encoding="utf-8"), f"{page.name} names {test}"
+
+
 def test_every_method_and_objective_is_explained() -> None:
     text = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
     for name in (*Method, *Objective):

@@ -62,6 +62,26 @@ def test_every_list_takes_the_same_few_queries_however_long(
 
 
 @pytest.mark.parametrize("model", MODELS)
+def test_every_page_of_one_row_takes_the_same_few_queries_however_many_there_are(
+    desk: Client,
+    market: DataVersion,
+    model: str,
+    django_assert_max_num_queries: DjangoAssertNumQueries,
+) -> None:
+    quarantine(1)
+    first = apps.get_model("marketdata", model)._default_manager.order_by("pk").first()
+    assert first is not None
+    page = reverse(f"admin:marketdata_{model}_change", args=[first.pk])
+    assert desk.get(page).status_code == 200
+    with django_assert_max_num_queries(6) as few:
+        desk.get(page)
+    quarantine(40)
+    append_bars(dt.date(2022, 12, 29), dict.fromkeys(["AAPL", "KO"], 50.0), reason="more")
+    with django_assert_max_num_queries(len(few.captured_queries)):
+        desk.get(page)
+
+
+@pytest.mark.parametrize("model", MODELS)
 def test_nothing_can_be_added_changed_or_deleted(
     desk: Client, market: DataVersion, model: str
 ) -> None:

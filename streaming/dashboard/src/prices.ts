@@ -17,6 +17,8 @@ export interface Quote {
 type Listener = (changed: readonly Quote[]) => void;
 
 const MEMORY = 90;
+/** Least milliseconds between two drawings: digits that change faster cannot be read. */
+const PACE = 200;
 
 export class PriceBook {
   /** Symbols in alphabetical order; changes only when a new one appears. */
@@ -24,7 +26,8 @@ export class PriceBook {
   readonly #quotes = new Map<string, Quote>();
   readonly #changed = new Set<string>();
   readonly #listeners = new Set<Listener>();
-  #frame = 0;
+  #due = false;
+  #toldAt = 0;
 
   get(symbol: string): Quote | undefined {
     return this.#quotes.get(symbol);
@@ -39,7 +42,7 @@ export class PriceBook {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Takes new prices in at once; listeners hear of them together, before the next picture. */
+  /** Takes new prices in at once; listeners hear of them together, before a picture, at a pace for eyes. */
   apply(update: PriceUpdateData): void {
     const now = Date.now();
     let appeared = false;
@@ -50,7 +53,7 @@ export class PriceBook {
       this.#changed.add(symbol);
     }
     if (appeared) this.symbols.set([...this.#quotes.keys()].sort());
-    if (this.#frame === 0) this.#frame = requestAnimationFrame(() => this.#tell());
+    if (!this.#due) this.#tellSoon(now);
   }
 
   #take(symbol: string, point: PricePoint, now: number): boolean {
@@ -79,8 +82,18 @@ export class PriceBook {
     return false;
   }
 
+  #tellSoon(now: number): void {
+    this.#due = true;
+    const draw = (): void => void requestAnimationFrame(() => this.#tell());
+    // A clock that was set back makes nobody wait longer than the pace.
+    const wait = Math.min(this.#toldAt + PACE - now, PACE);
+    if (wait > 0) window.setTimeout(draw, wait);
+    else draw();
+  }
+
   #tell(): void {
-    this.#frame = 0;
+    this.#due = false;
+    this.#toldAt = Date.now();
     const changed: Quote[] = [];
     for (const symbol of this.#changed) {
       const quote = this.#quotes.get(symbol);

@@ -66,7 +66,7 @@ def test_the_list_shows_what_an_operator_asks_first(operator: Client) -> None:
     page = _page(operator, LIST)
     for text in ("opt_desk_0", "Succeeded", "mean_variance", "maximize_sharpe", "Manual"):
         assert text in page
-    assert "AAPL, KO, JPM, XOM + 2 more" in page
+    assert "AAPL, KO, JPM + 3 more" in page
     assert "12.3 ms" in page
     assert "2.00 s" in page
 

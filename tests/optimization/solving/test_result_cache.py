@@ -1,5 +1,6 @@
 """Automatic triggers reuse a result while it is young and quotes hold still; manual ones never."""
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,7 +20,7 @@ from optimization.services import request_submit
 from optimization.signals import request_progressed
 from optimization.solving import result_cache
 from optimization.solving.running import run_next
-from optimization.submissions import Submission
+from optimization.submissions import Owner, Submission
 
 pytestmark = pytest.mark.django_db
 
@@ -55,6 +56,23 @@ def test_an_automatic_request_is_answered_by_a_manual_ones_result(asked: Submit)
     assert manual.result is not None
     assert request.result["weights"] == manual.result["weights"]
     assert request.result["metadata"]["request_metadata"] == {"who": "second"}
+
+
+def test_a_result_from_the_cache_says_nothing_of_who_asked_first(asked: Submit) -> None:
+    first = solved(
+        asked(
+            owner=Owner("user:71"),
+            client_id="clientofann",
+            idempotency_key="keyofann",
+            metadata={"desk": "secretofann"},
+        )
+    )
+    second = automatic(asked(owner=Owner("user:72"), client_id="clientofbob"))
+    request = request_submit(second).request
+    assert request.cached
+    told = json.dumps(request.result)
+    for own in (first.request_id, "user:71", "clientofann", "keyofann", "secretofann"):
+        assert own not in told
 
 
 @pytest.mark.parametrize("trigger", [t for t in Trigger if t is not Trigger.MANUAL])

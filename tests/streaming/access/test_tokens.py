@@ -281,9 +281,15 @@ async def test_a_token_in_the_first_message_opens_the_wire() -> None:
 
 @pytest.mark.usefixtures("running")
 @pytest.mark.parametrize("door", ["header", "subprotocol", "message"])
-async def test_a_token_that_opens_nothing_closes_with_4401(door: str) -> None:
+@pytest.mark.parametrize("fault", ["forged", "expired", "revoked"])
+async def test_a_token_that_opens_nothing_closes_with_4401(door: str, fault: str) -> None:
     token, text = await made()
-    await sync_to_async(token_revoke)(token)
+    if fault == "revoked":
+        await sync_to_async(token_revoke)(token)
+    elif fault == "expired":
+        await sync_to_async(expire)(token)
+    else:
+        text = text[:-1] + ("A" if text[-1] != "A" else "B")
     headers = bearer(text) if door == "header" else {}
     offered = ["quantumedge.v1", f"bearer.{text}"] if door == "subprotocol" else None
     async with connecting(subprotocols=offered, headers=headers) as (_, _, client):
@@ -291,7 +297,7 @@ async def test_a_token_that_opens_nothing_closes_with_4401(door: str) -> None:
             await client.send("auth", {"token": text})
         frame = await client.receive()
         assert frame["data"]["code"] == "unauthenticated"
-        assert "revoked" in frame["data"]["detail"]
+        assert {"forged": "not known"}.get(fault, fault) in frame["data"]["detail"]
         assert await client.close_code() == CloseCode.UNAUTHENTICATED
 
 

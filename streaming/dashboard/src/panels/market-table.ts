@@ -4,7 +4,7 @@ import * as format from "../format";
 import type { PriceBook, Quote } from "../prices";
 
 const STALE_AFTER = 10;
-/** Prices are written as they come; what is derived from them, and their age, at every beat. */
+/** Prices are written as they are told; what is derived from them, and their age, at every beat. */
 const BEAT = 500;
 /** A small chart moves by a third of a pixel in a beat: each is drawn anew in every fourth. */
 const CHART_EVERY = 4;
@@ -41,13 +41,15 @@ export class MarketTable {
   #filter = "";
   #charted: string | null = null;
   #beat = 0;
+  #beatAt = 0;
 
   constructor(book: PriceBook, actions: MarketActions) {
     this.#book = book;
     this.#actions = actions;
     this.element.role = "rowgroup";
     this.#arrange(book.symbols.value);
-    const clock = window.setInterval(() => this.#tick(), BEAT);
+    // With new prices the beat falls into their picture; without, ages still grow.
+    const clock = window.setInterval(() => this.#beatIfDue(2 * BEAT), BEAT);
     this.#stop.push(
       book.symbols.subscribe((symbols) => this.#arrange(symbols)),
       book.subscribe((changed) => this.#draw(changed)),
@@ -55,7 +57,6 @@ export class MarketTable {
       () => this.#watcher.disconnect(),
     );
     this.#draw([...book.all()]);
-    this.#tick();
   }
 
   destroy(): void {
@@ -150,6 +151,11 @@ export class MarketTable {
       const row = this.#rows.get(quote.symbol);
       if (row?.visible) this.#drawRow(row, quote);
     }
+    this.#beatIfDue(BEAT);
+  }
+
+  #beatIfDue(after: number): void {
+    if (Math.abs(Date.now() - this.#beatAt) >= after) this.#tick();
   }
 
   #drawRow(row: Row, quote: Quote): void {
@@ -159,6 +165,7 @@ export class MarketTable {
   /** How far each visible price has come, how old it is, and the charts of some. */
   #tick(): void {
     const now = Date.now();
+    this.#beatAt = now;
     let position = this.#beat++;
     for (const [symbol, row] of this.#rows) {
       const charted = position++ % CHART_EVERY === 0;
