@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PYTEST_ARGS ?=
-export PYTHON
+export PYTHON PYTEST_ARGS
 export OPENBLAS_NUM_THREADS ?= 1
 export OMP_NUM_THREADS ?= 1
 
@@ -22,10 +22,7 @@ run: install dashboard ## Start the server and everything it needs (PORT=9000 fo
 	@exec $(BIN)/python manage.py serve
 
 test: install-dev system-packages dashboard lint ## Install what the tests need and run all of them
-	@$(BIN)/pytest -m "$(WHERE)" $(PYTEST_ARGS)
-	@TEST_SERVICES=true $(BIN)/pytest -m "services and not browser and not hosts" $(PYTEST_ARGS)
-	@# A process of its own: Playwright keeps an event loop running, which no asyncio test survives.
-	@exec $(BIN)/pytest -m browser $(PYTEST_ARGS)
+	@exec .ci/tests
 
 test-services: install-dev system-packages ## Run the tests on PostgreSQL, Redis over TCP and RabbitMQ
 	@TEST_SERVICES=true exec $(BIN)/pytest -m "$(WHERE)" $(PYTEST_ARGS)
