@@ -57,6 +57,10 @@ class Answer:
 def answer_of(instance: Instance, weights: FloatArray, evidence: Evidence, solver: str) -> Answer:
     """Round a solver's weights into the constraints and certify them."""
     weights = settle(most_invested(instance, weights), instance.region)
+    if instance.violation_of_amounts(weights) > FEASIBLE:
+        weights = min(
+            (weights, on_equations(weights, instance.region)), key=instance.violation_of_amounts
+        )
     check_bounded(instance, weights)
     if instance.cones and not evidence.cone_multipliers:
         found = cone_multipliers(instance, weights, evidence)
@@ -100,6 +104,22 @@ def most_invested(instance: Instance, weights: FloatArray) -> FloatArray:
     factor = min(shrink_into(region, weights), 1.0 / max(*sizes, TINY))
     grows = factor > 1 or holds_nothing(region)
     return weights * factor if np.isfinite(factor) and grows else weights
+
+
+def on_equations(weights: FloatArray, region: Region) -> FloatArray:
+    """The nearest weights on the budget and on every row that leaves no choice.
+
+    A turnover of nothing leaves none at all. Assets at a bound stay there.
+    """
+    if region.turnover <= ROUNDING:
+        return region.current
+    limits = region.limits
+    equal = limits.low == limits.high
+    free = (weights > region.lower) & (weights < region.upper)
+    matrix, moved = limits.matrix[equal], weights.copy()
+    missing = limits.low[equal] - matrix @ weights
+    moved[free] += np.linalg.lstsq(matrix[:, free], missing, rcond=None)[0]
+    return moved
 
 
 def settle(weights: FloatArray, region: Region) -> FloatArray:

@@ -18,7 +18,12 @@ from optimization.engine.convex.fast import COLD, Warm
 from optimization.engine.convex.instance import HELD, Instance
 from optimization.engine.convex.region import Row
 from optimization.engine.convex.solver import solve_instance
-from optimization.engine.errors import InfeasibleProblemError, SolverFailureError
+from optimization.engine.convex.soundness import check_solvable
+from optimization.engine.errors import (
+    InfeasibleProblemError,
+    InvalidProblemError,
+    SolverFailureError,
+)
 from optimization.engine.problem import FloatArray
 
 OPEN, OUT, LONG, SHORT = 0, 1, 2, 3
@@ -116,10 +121,12 @@ class _Search:
         if int((decisions >= LONG).sum()) > self.most:
             return
         self.nodes += 1
+        relaxed = self._relaxed(decisions)
         try:
-            answer, self.warm = solve_instance(self._relaxed(decisions), self.warm)
-        except InfeasibleProblemError:
-            return
+            check_solvable(relaxed)
+            answer, self.warm = solve_instance(relaxed, self.warm)
+        except (InfeasibleProblemError, InvalidProblemError):
+            return  # no portfolio at all, or for a ratio none but cash
         value, gap = answer.certificate.value, answer.certificate.gap
         bound = value - (gap * abs(value) if np.isfinite(gap) else np.inf)
         if self.best is not None and bound >= self.best.certificate.value * (

@@ -164,7 +164,7 @@ class _Mixtures:
         origin = parts @ self.origins
         linear, everything = -self.covariance.times(origin), np.arange(len(origin))
         for _ in range(PATTERNS):
-            rows = (*self.region.rows, *self.cuts)
+            rows = tuple(_scaled(row) for row in (*self.region.rows, *self.cuts))
             flat = replace(self.region.without_trades(), rows=rows)
             programme = QuadraticProgramme(self.covariance, flat)
             face = programme.solve_over(everything, linear)
@@ -204,6 +204,14 @@ class _Mixtures:
             pressed=face.multipliers[:n],
             budget=float(prices[0]),
         )
+
+
+def _scaled(row: Row) -> Row:
+    """The same row with a largest coefficient of one: DAQP's tolerances are absolute."""
+    unit = float(np.abs(row.coefficients).max()) or 1.0
+    return replace(
+        row, coefficients=row.coefficients / unit, low=row.low / unit, high=row.high / unit
+    )
 
 
 def exceeded_patterns(region: Region, weights: FloatArray) -> Iterator[Row]:

@@ -1,7 +1,7 @@
 """Linear programmes in HiGHS, passed as arrays."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,17 @@ TOLERANCE = 1e-10
 """HiGHS' tightest feasibility tolerance."""
 
 HIGHS_CHOOSES = 1
+
+PRIMAL_SIMPLEX = 4
+
+DECIDED = (highspy.HighsModelStatus.kOptimal, highspy.HighsModelStatus.kInfeasible)
+
+OTHER_WAYS: tuple[Mapping[str, Any], ...] = (
+    {"simplex_scale_strategy": 0},
+    {"presolve": "on"},
+    {"simplex_strategy": PRIMAL_SIMPLEX, "simplex_scale_strategy": 0},
+)
+"""Tried in turn where the dual simplex method gets lost, as it does on tiny costs."""
 
 
 @dataclass
@@ -202,7 +213,16 @@ def solve_rows(
         SolverFailureError: HiGHS gave up, or the optimum is unbounded.
     """
     low, high = rows.limits
-    highs = run_highs(LinearProgramme(objective, lower, upper, low, high, rows.matrix()))
+    programme = LinearProgramme(objective, lower, upper, low, high, rows.matrix())
+    highs = run_highs(programme)
+    for options in OTHER_WAYS:
+        if highs.getModelStatus() in DECIDED:
+            break
+        highs = new_highs()
+        for name, value in options.items():
+            highs.setOptionValue(name, value)
+        programme.pass_to(highs)
+        highs.run()
     status = highs.getModelStatus()
     if status == highspy.HighsModelStatus.kInfeasible:
         raise InfeasibleProblemError("no portfolio satisfies every constraint", ["constraints"])

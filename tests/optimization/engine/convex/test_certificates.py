@@ -104,3 +104,31 @@ def test_returns_beyond_any_wealth_still_have_a_drawdown() -> None:
 def test_clusters_without_any_risk_are_refused_by_name(seed: int) -> None:
     outcome = run_one((Objective.HIERARCHICAL_RISK_PARITY.value, seed), every=0)
     assert (outcome.kind, outcome.trouble) == ("invalid_problem", "")
+
+
+@pytest.mark.parametrize(
+    ("objective", "seed", "kind"),
+    [
+        # No portfolio is within the deviation, by a proof where the conic solver had none.
+        (Objective.MAXIMIZE_RETURN, 1494, "infeasible"),
+        (Objective.MAXIMIZE_SORTINO, 1562, "infeasible"),
+        (Objective.MAXIMIZE_SORTINO, 2360, "infeasible"),
+        (Objective.MAXIMIZE_SORTINO, 4927, "infeasible"),
+        # Nothing but cash is left once positions have to be large enough.
+        (Objective.MAXIMIZE_SORTINO, 6001, "infeasible"),
+        (Objective.MAXIMIZE_DIVERSIFICATION, 4676, "infeasible"),
+        # Trading costs of the size of rounding, on which the dual simplex method gets lost.
+        (Objective.MAXIMIZE_DIVERSIFICATION, 2352, "certified"),
+        (Objective.MAXIMIZE_DIVERSIFICATION, 8124, "certified"),
+        # No turnover, or no tracking error, at returns of several hundred percent.
+        (Objective.MAXIMIZE_UTILITY, 3501, "certified"),
+        (Objective.MINIMIZE_MAD, 7196, "certified"),
+        # Two periods, which were shrunk by rounding.
+        (Objective.MINIMIZE_CDAR, 855, "certified"),
+        (Objective.MINIMIZE_CVAR, 2567, "certified"),
+        (Objective.MAXIMIZE_SHARPE, 1113, "certified"),
+    ],
+)
+def test_what_the_campaign_found_stays_mended(objective: Objective, seed: int, kind: str) -> None:
+    outcome = run_one((objective.value, seed), every=1)
+    assert (outcome.kind, outcome.trouble) == (kind, "")
