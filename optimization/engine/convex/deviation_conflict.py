@@ -35,6 +35,8 @@ def deviation_error(instance: Instance) -> InfeasibleProblemError:
     """
     region = region_of(instance.problem, instance.mean)
     cones, everything = instance.deviations, limits_of(instance.problem, region)
+    if not cones:
+        return _unproven(cones)  # out of reach by less than the elastic programme tells apart
     conflict = _Conflict(instance, region, everything)
     try:
         nearest = conflict.nearest(everything, cones)

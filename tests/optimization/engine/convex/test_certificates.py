@@ -114,6 +114,9 @@ def test_clusters_without_any_risk_are_refused_by_name(seed: int) -> None:
         (Objective.MAXIMIZE_SORTINO, 1562, "infeasible"),
         (Objective.MAXIMIZE_SORTINO, 2360, "infeasible"),
         (Objective.MAXIMIZE_SORTINO, 4927, "infeasible"),
+        # Out of reach by less than a solver's tolerance.
+        (Objective.MAXIMIZE_RETURN, 147, "infeasible"),
+        (Objective.MAXIMIZE_RETURN, 7712, "infeasible"),
         # Nothing but cash is left once positions have to be large enough.
         (Objective.MAXIMIZE_SORTINO, 6001, "infeasible"),
         (Objective.MAXIMIZE_DIVERSIFICATION, 4676, "infeasible"),
