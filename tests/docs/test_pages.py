@@ -10,11 +10,14 @@ from optimization.engine.problem import Method, Objective
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("quantumedge", "streaming", "optimization", "marketdata")
-PAGES = sorted((ROOT / "docs").glob("*.md"))
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "docker/README.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 
 
 def _ids(page: Path) -> str:
-    return page.name
+    return str(page.relative_to(ROOT))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=_ids)
