@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,13 +13,17 @@ from optimization.engine.errors import MethodUnavailableError
 from optimization.engine.problem import Method, OnProgress, Problem, Progress, Solution
 from optimization.engine.support import check_supported
 
+if TYPE_CHECKING:
+    # numpy loads its generators at first use, which the web process never makes.
+    from numpy.random import Generator
+
 
 def ignore_progress(_progress: Progress) -> None:
     """Report nothing."""
 
 
 @cache
-def own_generator() -> np.random.Generator:
+def own_generator() -> "Generator":
     """This process's generator for those who bring none; seeding one takes a tenth of a solve."""
     return np.random.default_rng()
 
@@ -34,7 +38,7 @@ class SolveContext:
         on_progress: Where to report; raising from it stops the solver.
     """
 
-    rng: np.random.Generator = field(default_factory=own_generator)
+    rng: "Generator" = field(default_factory=own_generator)
     parameters: Mapping[str, Any] = field(default_factory=dict)
     on_progress: OnProgress = ignore_progress
 
@@ -86,7 +90,7 @@ def solve(
     problem: Problem,
     *,
     method: Method = Method.MEAN_VARIANCE,
-    rng: np.random.Generator | None = None,
+    rng: "Generator | None" = None,
     parameters: Mapping[str, Any] | None = None,
     on_progress: OnProgress = ignore_progress,
 ) -> Solution:

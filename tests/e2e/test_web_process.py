@@ -15,21 +15,23 @@ pytestmark = pytest.mark.e2e
 SOLVERS = ("cvxpy", "pennylane", "skfolio", "clarabel", "highspy", "daqp", "sklearn", "pandas")
 # What nothing in the web process needs; see quantumedge/lean.py.
 UNUSED = ("OpenSSL", "cryptography", "jinja2", "pygments", "rich", "scipy")
+PARTS = ("django.test", "numpy.random")
 HEAVY = (*SOLVERS, *UNUSED)
 
 PROGRAM = f"""
 import json, resource, sys
-from quantumedge.lean import lighten
-lighten()
+import quantumedge.lean
+quantumedge.lean.lighten()
 import django
 django.setup()
 from quantumedge.webserver import PacedServer
 import quantumedge.asgi
 from django.urls import resolve
 resolve("/api/v1/streaming/status")
+quantumedge.lean.give_back()
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 names = {{name.partition(".")[0] for name, module in sys.modules.items() if module}}
-loaded = sorted(names & set({HEAVY!r}))
+loaded = sorted(names & set({HEAVY!r})) + [part for part in {PARTS!r} if part in sys.modules]
 print(json.dumps({{"loaded": loaded, "peak": peak}}))
 """
 
@@ -51,3 +53,9 @@ async def test_answering_requests_maps_no_solver_into_the_web_process(server: Se
     libraries = set(re.findall(r"site-packages/(\w+)", mapped))
     assert not libraries & set(HEAVY)
     print(f"web process: {process.memory_info().rss / 1e6:.0f} MB")
+
+
+async def test_the_schema_is_made_by_what_the_web_process_loads_for_it_alone(
+    server: Server,
+) -> None:
+    assert b"/api/v1/streaming/status" in server.get("/api/v1/schema/")

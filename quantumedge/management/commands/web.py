@@ -7,7 +7,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
 
-from quantumedge.lean import leave_out
+from quantumedge.lean import give_back, leave_out
 from quantumedge.listening import listen, port_number
 from quantumedge.readiness import activated_listener
 
@@ -34,8 +34,9 @@ class Command(BaseCommand):
         if connection.vendor != "postgresql":
             leave_out("psycopg")
         if not settings.TRACES_URL:
-            # REST framework imports it for a client of its own; traces are exported by it.
-            leave_out("requests")
+            # REST framework imports the first for a client of its own, redis-py the second; they
+            # export traces.
+            leave_out("requests", "opentelemetry")
         # Importing the web server replaces Twisted's reactor, so only when it is wanted.
         from quantumedge.webserver import PacedServer  # noqa: PLC0415 # isort: skip - first
         from quantumedge.asgi import application  # noqa: PLC0415
@@ -50,4 +51,5 @@ class Command(BaseCommand):
                 f"cannot listen on {host}:{port} ({error.strerror}): "
                 "stop the other program or choose another port with --port"
             ) from error
+        give_back()
         PacedServer(application, listener).run()
