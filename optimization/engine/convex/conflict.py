@@ -34,12 +34,8 @@ def conflict_error(instance: Instance) -> InfeasibleProblemError:
     conflicting = programme.smallest_conflict()
     if not conflicting:
         return deviation_error(instance)
-    mends = []
-    for limit in conflicting[:MOST]:
-        slack = programme.slack_alone(limit)
-        if slack is not None:
-            mends.append(limit.mend(slack * (1 + 1e-9)))
-    return error_of([limit.field for limit in conflicting], mends)
+    mends = [limit.mend(slack * (1 + 1e-9)) for limit, slack in conflicting if slack is not None]
+    return error_of([limit.field for limit, _ in conflicting], mends)
 
 
 def _has_portfolios(region: Region) -> bool:
@@ -127,22 +123,27 @@ class _Elastic:
             np.array(solution.col_dual)[self.first :],
         )
 
-    def smallest_conflict(self) -> list[Limit]:
-        """Limits that cannot hold together although any fewer of them could."""
+    def smallest_conflict(self) -> list[tuple[Limit, float | None]]:
+        """Limits that cannot hold together although any fewer of them could.
+
+        Each comes with what it alone has to give, or None if that is not enough or they are many.
+        """
         everyone = range(len(self.limits))
         solved = self._solve(everyone)
         if solved is None or float(solved[0].max(initial=0.0)) <= GIVES:
             return []
         # A limit without a multiplier has no part in the proof that the others conflict.
         kept = [position for position in everyone if solved[1][position] < 1.0 - GIVES]
-        for position in tuple(kept) if len(kept) <= MOST else ():
+        alone = {position: self._slack_alone(position) for position in kept[:MOST]}
+        # Where one limit's giving is enough, all the others can hold: it is part of any conflict.
+        doubtful = [position for position in kept if alone.get(position) is None]
+        for position in doubtful if len(kept) <= MOST else ():
             fewer = [other for other in kept if other != position]
             if self._solve([other for other in everyone if other not in fewer]) is None:
                 kept = fewer
-        return [self.limits[position] for position in kept]
+        return [(self.limits[position], alone.get(position)) for position in kept]
 
-    def slack_alone(self, limit: Limit) -> float | None:
+    def _slack_alone(self, position: int) -> float | None:
         """By how much one limit alone has to give, or None if that is not enough."""
-        position = self.limits.index(limit)
         solved = self._solve([position])
         return None if solved is None else float(solved[0][position])
