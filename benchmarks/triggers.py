@@ -2,9 +2,10 @@
 
 First a book of N portfolios over S symbols (a factor model with a fixed seed), each with rules of
 every vectorised kind: ticks are timed from prices to fired rules, on one core, and no request is
-submitted. Then ``manage.py serve`` with a thousand watched portfolios on a feed of ten ticks a
-second: how late ticks and results come, and how the queue and the watchers' backlog grow over
-minutes. Run with OPENBLAS_NUM_THREADS=1.
+submitted. Then ``manage.py serve``: what a client sees that only subscribes; how soon after a tick
+the sample portfolio's new weights come, beside a round trip; and a thousand watched portfolios on
+a feed of ten ticks a second: how late ticks and results come, and how the queue and the watchers'
+backlog grow over minutes. Name parts to run only those. Run with OPENBLAS_NUM_THREADS=1.
 """
 
 import argparse
@@ -219,38 +220,50 @@ async def wait(server: Server) -> dict[str, float]:
     return {f"seconds_to_{name.replace(' ', '_')}": s for name, s in heard.waits.items()}
 
 
-def run_alone() -> dict[str, Any]:
-    """A server as ``make run`` starts it, and one that optimises at every tick that fires."""
+def run_first_minute(_: argparse.Namespace) -> dict[str, float]:
+    """A server as ``make run`` starts it."""
     with data_folder() as folder, serving(folder) as server:
         server.wait_ready()
-        waits = asyncio.run(wait(server))
+        return asyncio.run(wait(server))
+
+
+def run_reaction(_: argparse.Namespace) -> dict[str, float]:
+    """A server that optimises at every tick that fires."""
     fast = {"FEED_RATE": "5", "OPTIMIZATION_INTERVAL": "0.1"}
     with data_folder() as folder, serving(folder, **fast) as server:
         server.wait_ready()
-        return {**waits, **asyncio.run(react(server))}
+        return asyncio.run(react(server))
 
 
-def run_server(options: argparse.Namespace) -> dict[str, Any]:
+def run_many(options: argparse.Namespace) -> dict[str, Any]:
     """A server of its own, ten ticks a second."""
     with data_folder() as folder, serving(folder, FEED="simulated", FEED_RATE="10") as server:
         server.wait_ready()
         return asyncio.run(drive(server, options))
 
 
+PARTS = {
+    "rules": time_ticks,
+    "first-minute": run_first_minute,
+    "reaction": run_reaction,
+    "many": run_many,
+}
+
+
 def main() -> None:
     """Run the benchmark and print its figures, or JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; all when left out")
     parser.add_argument("--portfolios", type=int, default=10_000)
     parser.add_argument("--symbols", type=int, default=500)
     parser.add_argument("--ticks", type=int, default=100)
-    parser.add_argument("--watched", type=int, default=1000, help="on the server; 0 for no server")
-    parser.add_argument("--minutes", type=float, default=3.0, help="of the server's run")
+    parser.add_argument("--watched", type=int, default=1000, help="portfolios on the server")
+    parser.add_argument("--minutes", type=float, default=3.0, help="of the run with many")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    figures: dict[str, Any] = {"rules": time_ticks(options)}
-    if options.watched:
-        figures["sample portfolio"] = run_alone()
-        figures["server"] = run_server(options)
+    if unknown := set(options.parts) - PARTS.keys():
+        parser.error(f"no part {min(unknown)!r}; there are {', '.join(PARTS)}")
+    figures = {name: PARTS[name](options) for name in options.parts or PARTS}
     print(json.dumps(figures) if options.json else json.dumps(figures, indent=2))
 
 
