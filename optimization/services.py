@@ -1,7 +1,7 @@
 """Every transition of a request: submitted, begun, ended; nobody else writes its status."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +11,7 @@ from django.utils import timezone
 from redis.exceptions import RedisError
 from structlog.contextvars import bound_contextvars
 
+from marketdata.quotes import Quote
 from optimization import rows
 from optimization.engine.problem import Method
 from optimization.errors import (
@@ -117,9 +118,19 @@ def request_begin(claim: Claim) -> OptimizationRequest | None:
     return request
 
 
-def request_succeed(request: OptimizationRequest, result: dict[str, Any]) -> bool:
-    """End a running request with its result; False when it has ended meanwhile."""
-    return _end(request, Status.SUCCEEDED, result=result)
+def request_succeed(
+    request: OptimizationRequest,
+    result: dict[str, Any],
+    quotes: Mapping[str, Quote] | None = None,
+) -> bool:
+    """End a running request with its result; False when it has ended meanwhile.
+
+    Args:
+        request: What was asked.
+        result: Its document.
+        quotes: What its symbols were quoted at when it was solved; looked up when left out.
+    """
+    return _end(request, Status.SUCCEEDED, quotes, result=result)
 
 
 def request_fail(request: OptimizationRequest, error: dict[str, Any]) -> bool:
@@ -255,7 +266,12 @@ def _workload(request: OptimizationRequest) -> Workload:
     return Workload(Method(request.method), len(request.symbols))
 
 
-def _end(request: OptimizationRequest, status: Status, **documents: Any) -> bool:
+def _end(
+    request: OptimizationRequest,
+    status: Status,
+    quotes: Mapping[str, Quote] | None = None,
+    **documents: Any,
+) -> bool:
     """The only way to a terminal state: one conditional update decides who ended the request."""
     now = timezone.now()
     seconds = (now - request.started_at).total_seconds() if request.started_at else None
@@ -267,7 +283,7 @@ def _end(request: OptimizationRequest, status: Status, **documents: Any) -> bool
             return False
         for name, value in changes.items():
             setattr(request, name, value)
-        portfolio_take_result(request)
+        portfolio_take_result(request, quotes)
     # Who waits comes first, the log second.
     request_finished.send(sender=OptimizationRequest, request=request)
     logger.info("ended: %s", status)

@@ -55,14 +55,18 @@ def cache_key(request: OptimizationRequest, data_version: str) -> str:
 def look_up(request: OptimizationRequest, data_version: str) -> dict[str, Any] | None:
     """The stored result, or None when there is none, it is too old, or quotes have moved."""
     key = cache_key(request, data_version)
-    result = cache.get(key)
-    hit = result is not None and _quotes_hold(key, request.symbols)
+    shared: Any = caches[DEFAULT_CACHE_ALIAS]
     counters = redis_key("cache", "counters")
+    # One round trip: an automatic request is on its way from a tick to a client.
     with redis_client().pipeline(transaction=False) as pipe:
+        shared.get_in(pipe, key)
+        pipe.get(_quotes_key(key))
         pipe.hincrby(counters, "accesses", 1)
-        pipe.hincrby(counters, "hits", int(hit))
-        pipe.execute()
-    return dict(result) if hit else None
+        stored, then, _ = pipe.execute()
+    if stored is None or then is None or not _quotes_hold(json.loads(then), request.symbols):
+        return None
+    redis_client().hincrby(counters, "hits", 1)
+    return dict(shared.value_of(stored))
 
 
 def store(
@@ -105,12 +109,10 @@ def _quotes_key(key: str) -> str:
     return redis_key("cache", "quotes", key)
 
 
-def _quotes_hold(key: str, symbols: Sequence[str]) -> bool:
+def _quotes_hold(then: Mapping[str, float], symbols: Sequence[str]) -> bool:
     """Whether every quote is within ``CACHE_PRICE_TOLERANCE`` of what it was."""
-    kept: Any = redis_client().get(_quotes_key(key))
-    then: dict[str, float] = json.loads(kept) if kept is not None else {}
     now = latest_quotes(symbols)
-    if kept is None or then.keys() != now.keys():
+    if then.keys() != now.keys():
         return False
     tolerance = settings.CACHE_PRICE_TOLERANCE
     return all(abs(now[symbol].price / price - 1.0) <= tolerance for symbol, price in then.items())

@@ -121,7 +121,7 @@ def _run(request: OptimizationRequest, lease: Lease, afterwards: Pipeline) -> No
         message = f"the solver failed: {error}"
         request_fail(request, error_document("solver_failure", message))
     else:
-        if request_succeed(request, result):
+        if request_succeed(request, result, quotes):
             _remember(request, result, quotes, afterwards)
 
 

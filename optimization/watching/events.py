@@ -24,9 +24,14 @@ class MarketEvent:
     symbols: tuple[str, ...] = ()
 
 
+def events_key() -> str:
+    """Key of the events that wait, the oldest first."""
+    return redis_key("events")
+
+
 def event_post(event: MarketEvent) -> None:
     """Hand an event to the watcher."""
-    key = redis_key("events")
+    key = events_key()
     with redis_client().pipeline() as pipe:
         pipe.rpush(key, json.dumps(asdict(event)))
         pipe.ltrim(key, -MAX_WAITING, -1)
@@ -35,7 +40,7 @@ def event_post(event: MarketEvent) -> None:
 
 def take_events() -> Iterator[MarketEvent]:
     """The events posted since the last call."""
-    taken: Any = redis_client().lpop(redis_key("events"), MAX_WAITING)
+    taken: Any = redis_client().lpop(events_key(), MAX_WAITING)
     for text in taken or ():
         document = json.loads(text)
         yield MarketEvent(document["headline"], tuple(document["symbols"]))

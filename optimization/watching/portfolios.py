@@ -9,7 +9,7 @@ import numpy as np
 from django.utils import timezone
 
 from marketdata.errors import MarketDataError
-from marketdata.quotes import latest_quotes
+from marketdata.quotes import Quote, latest_quotes
 from marketdata.redis_client import redis_client, redis_key
 from marketdata.selectors import ReturnWindow, return_window
 from optimization.engine.errors import EngineError
@@ -156,15 +156,22 @@ def find_portfolio(owner: Owner, portfolio_id: str) -> Portfolio:
     return portfolio
 
 
-def portfolio_take_result(request: OptimizationRequest) -> None:
-    """Note a result as the new target of its portfolio, and rebalance a paper one."""
+def portfolio_take_result(
+    request: OptimizationRequest, quotes: Mapping[str, Quote] | None = None
+) -> None:
+    """Note a result as the new target of its portfolio, and rebalance a paper one.
+
+    Args:
+        request: What has succeeded; anything else changes nothing.
+        quotes: What its symbols were quoted at when it was solved; looked up when left out.
+    """
     if not request.portfolio_id or request.status != Status.SUCCEEDED or request.result is None:
         return
     portfolio = Portfolio.objects.filter(portfolio_id=request.portfolio_id).first()
     if portfolio is None:
         return
     window = return_window(portfolio.symbols, 1, request.data_version or None)
-    prices = current_prices(window)
+    prices = current_prices(window, quotes)
     weights = np.array([request.result["weights"][symbol] for symbol in portfolio.symbols])
     changes: dict[str, Any] = {
         "target_weights": weights.tolist(),
@@ -180,18 +187,24 @@ def portfolio_take_result(request: OptimizationRequest) -> None:
 
 def announce_change() -> None:
     """Tell whoever holds a book of all portfolios that it is out of date."""
-    redis_client().incr(redis_key("portfolios", "version"))
+    redis_client().incr(version_key())
 
 
 def portfolios_version() -> int:
     """Grows whenever a portfolio comes, goes or is edited."""
-    version: Any = redis_client().get(redis_key("portfolios", "version"))
+    version: Any = redis_client().get(version_key())
     return int(version or 0)
 
 
-def current_prices(window: ReturnWindow) -> FloatArray:
+def version_key() -> str:
+    """Key of the number that grows with every change of portfolios."""
+    return redis_key("portfolios", "version")
+
+
+def current_prices(window: ReturnWindow, quotes: Mapping[str, Quote] | None = None) -> FloatArray:
     """Newest price of each symbol, its last close where nothing is quoted, shape (n,)."""
-    quotes = latest_quotes(window.symbols)
+    if quotes is None:
+        quotes = latest_quotes(window.symbols)
     return np.array(
         [
             quotes[symbol].price if symbol in quotes else close

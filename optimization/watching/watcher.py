@@ -16,17 +16,15 @@ from redis.exceptions import RedisError
 
 from marketdata.errors import MarketDataError
 from marketdata.quotes import Quote
-from marketdata.selectors import current_data_version
 from optimization.engine.problem import FloatArray, Method, Objective
 from optimization.errors import RequestError
 from optimization.models import TERMINAL, OptimizationRequest, Portfolio
-from optimization.queue.admission import waiting_counts
 from optimization.services import request_submit
 from optimization.signals import risk_breached
+from optimization.solving.problems import data_version
 from optimization.submissions import Owner, Submission, constraints_from_document
 from optimization.watching import events, portfolios
 from optimization.watching.book import Book
-from optimization.watching.pausing import triggers_paused
 from optimization.watching.rule_book import Fired, RuleBook
 from optimization.watching.rules import (
     RULES,
@@ -37,6 +35,7 @@ from optimization.watching.rules import (
     TimeBasedRule,
 )
 from optimization.watching.schedule import next_due
+from optimization.watching.surroundings import Surroundings
 
 logger = logging.getLogger(__name__)
 
@@ -94,21 +93,23 @@ class Watcher:
         if not connection.in_atomic_block:
             close_old_connections()
         try:
-            self._refresh()
+            around = Surroundings.look()
+            self._refresh(around)
             if self._book is None:
                 return
             for symbol in quotes.keys() & self._universe.keys():
                 self._prices[self._universe[symbol]] = quotes[symbol].price
             self._settle()
-            self._note(self._evaluate(max(quote.timestamp for quote in quotes.values())))
+            at = max(quote.timestamp for quote in quotes.values())
+            self._note(self._evaluate(at, around))
             self._alert()
-            self._submit_ready()
+            self._submit_ready(around)
         except (RedisError, DatabaseError, MarketDataError) as error:
             logger.warning("this tick is not acted on: %s", error)
 
-    def _refresh(self) -> None:
+    def _refresh(self, around: Surroundings) -> None:
         """Build the book anew when portfolios or their data have changed."""
-        state = (portfolios.portfolios_version(), current_data_version())
+        state = (around.portfolios_version, data_version.get())
         if state == self._state:
             return
         known = {watched.portfolio.portfolio_id: watched for watched in self._watched}
@@ -151,12 +152,12 @@ class Watcher:
             watched.portfolio.refresh_from_db()
             self._book.replace(row, portfolios.position_of(watched.portfolio))
 
-    def _evaluate(self, at: float) -> list[Fired]:
+    def _evaluate(self, at: float, around: Surroundings) -> list[Fired]:
         """What fires at the tick of epoch seconds ``at``."""
         if self._book is None:
             return []
         # News first: they may fail to come, and rules that have fired would not fire again.
-        fired = [*self._news(), *self._due(at)]
+        fired = [*(self._news() if around.has_news else ()), *self._due(at)]
         with np.errstate(invalid="ignore", divide="ignore"):
             fired += self._rules.fired(self._book.quantities(self._prices))
         return [replace(one, detail={**one.detail, **self._tick(one.row, at)}) for one in fired]
@@ -198,7 +199,7 @@ class Watcher:
             risk_breached.send(sender=Portfolio, portfolio=portfolio, breach=breach)
             self._untold.popleft()
 
-    def _submit_ready(self) -> None:
+    def _submit_ready(self, around: Surroundings) -> None:
         """Optimise what waits, as soon as its interval allows."""
         now = self._clock()
         ready = [
@@ -206,10 +207,10 @@ class Watcher:
             for row in self._waiting - self._running
             if now - self._watched[row].last_run >= settings.OPTIMIZATION_INTERVAL
         ]
-        if not ready or triggers_paused():
+        if not ready or around.paused:
             return
         # Half of the queue is left to those who ask; who was optimised longest ago comes first.
-        room = max(1, settings.MAX_QUEUE_SIZE // 2) - sum(waiting_counts().values())
+        room = max(1, settings.MAX_QUEUE_SIZE // 2) - around.waiting
         ready.sort(key=lambda row: self._watched[row].last_run)
         for row in ready[: max(0, room)]:
             if not self._submit(row, now):
