@@ -93,6 +93,11 @@ class Client(asyncio.Protocol):
         self.transport = transport
         transport.write(HANDSHAKE.format(path="/ws").encode())
 
+    def connection_lost(self, error: Exception | None) -> None:
+        """Say so to who waits for the upgrade."""
+        if not self.open.done():
+            self.open.set_exception(error or ConnectionError("closed before the upgrade"))
+
     def data_received(self, data: bytes) -> None:
         """Split frames and note prices."""
         arrived = time.time()
