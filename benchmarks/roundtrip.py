@@ -18,8 +18,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -172,20 +173,28 @@ async def ask_server(socket: ClientConnection, times: Times) -> None:
     times.add("solve", solve)
 
 
-async def closed_loop(address: str, ask: Any, clients: int, rounds: int, times: Times) -> None:
+@asynccontextmanager
+async def connected(address: str, ask: Any, clients: int) -> AsyncIterator[list[ClientConnection]]:
+    """Clients that are connected, and greeted where the server greets."""
+    sockets = [await connect(address, compression=None) for _ in range(clients)]
+    try:
+        if ask is ask_server:
+            for socket in sockets:
+                await receive(socket)
+        yield sockets
+    finally:
+        for socket in sockets:
+            await socket.close()
+
+
+async def closed_loop(sockets: list[ClientConnection], ask: Any, rounds: int, times: Times) -> None:
     """Clients that each ask again as soon as they are answered."""
 
     async def one(socket: ClientConnection) -> None:
         for _ in range(rounds):
             await ask(socket, times)
 
-    sockets = [await connect(address, compression=None) for _ in range(clients)]
-    if ask is ask_server:
-        for socket in sockets:
-            await receive(socket)
     await asyncio.gather(*map(one, sockets))
-    for socket in sockets:
-        await socket.close()
 
 
 async def heartbeats(address: str, stop: asyncio.Event, times: Times) -> None:
@@ -198,21 +207,30 @@ async def heartbeats(address: str, stop: asyncio.Event, times: Times) -> None:
             times.add("heartbeat", time.perf_counter() - begun)
 
 
-async def load(server: Server, floor_address: str, clients: int, requests: int) -> Times:
-    """Both sides in turns of four blocks each."""
-    times = Times()
-    await closed_loop(server.ws_url, ask_server, 1, 10, Times())
-    await closed_loop(floor_address, ask_floor, 1, 10, Times())
+async def load(
+    server: Server, floor_address: str, clients: int, requests: int
+) -> tuple[Times, Counter[str]]:
+    """Both sides in turns of four blocks each: times, and what processor time requests cost."""
+    times, used = Times(), Counter[str]()
+    sides = ((floor_address, ask_floor), (server.ws_url, ask_server))
+    for address, ask in sides:
+        async with connected(address, ask, 1) as sockets:
+            await closed_loop(sockets, ask, 10, Times())
     rounds = max(1, requests // clients // 4)
     for _ in range(4):
-        await closed_loop(floor_address, ask_floor, clients, rounds, times)
+        async with connected(floor_address, ask_floor, clients) as sockets:
+            await closed_loop(sockets, ask_floor, rounds, times)
         stop = asyncio.Event()
         beats = asyncio.create_task(heartbeats(server.ws_url, stop, times)) if clients > 1 else None
-        await closed_loop(server.ws_url, ask_server, clients, rounds, times)
+        async with connected(server.ws_url, ask_server, clients) as sockets:
+            # Without the handshakes, which cost more than a request.
+            used.subtract(processor_times(server))
+            await closed_loop(sockets, ask_server, rounds, times)
+            used.update(processor_times(server))
         stop.set()
         if beats is not None:
             await beats
-    return times
+    return times, used
 
 
 async def seconds_after_kill(server: Server, whole_worker: bool) -> float:
@@ -230,9 +248,9 @@ async def seconds_after_kill(server: Server, whole_worker: bool) -> float:
         return time.perf_counter() - begun
 
 
-def processor_times(server: Server) -> dict[str, float]:
+def processor_times(server: Server) -> Counter[str]:
     """Processor seconds used so far by each kind of process."""
-    used: dict[str, float] = {}
+    used: Any = Counter()
     for process in server.processes():
         words = process.cmdline()
         name = next((n for n in ("web", "worker", "beat", "valkey-server") if n in words), None)
@@ -242,8 +260,8 @@ def processor_times(server: Server) -> dict[str, float]:
             name += f" {words[-1]}"
         if name is not None:
             spent = process.cpu_times()
-            used[name] = used.get(name, 0.0) + spent.user + spent.system
-    return used
+            used[name] += spent.user + spent.system
+    return used  # type: ignore[no-any-return]  # a Counter of seconds
 
 
 def summary(times: Times) -> dict[str, Any]:
@@ -267,15 +285,14 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         asyncio.run(wait_settled(server))
         with floor(server) as floor_address:
             for clients in arguments.clients:
-                before = processor_times(server)
-                times = asyncio.run(load(server, floor_address, clients, arguments.requests))
+                times, used = asyncio.run(load(server, floor_address, clients, arguments.requests))
                 figures = report["clients"][clients] = summary(times)
                 answered = len(times.of["round trip"])
                 figures["processor ms per request"] = {
-                    name: (seconds - before.get(name, 0.0)) / answered * 1e3
-                    for name, seconds in processor_times(server).items()
+                    name: seconds / answered * 1e3 for name, seconds in used.items()
                 }
         memory = server.child("manage.py web").memory_full_info()
+        # Millions of bytes, of a process that has just served the last number of clients.
         report["web process MB"] = {
             "resident": memory.rss / 1e6,
             "its share": memory.pss / 1e6,
