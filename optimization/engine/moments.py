@@ -140,7 +140,9 @@ class Covariance:
 
     def roughly_times(self, weights: FloatArray) -> FloatArray:
         """Σw as the last rows tell it, up to a factor: enough to guess by, shape (n,)."""
-        if self.is_small or len(self.rows) < GUESSED * self.n_assets // 2:
+        # A worse guess may cost another round of a search: worth it only where rows are many.
+        few = len(self.rows) < GUESSED * self.n_assets // 2
+        if self.is_small or few or self.rows.size <= 2 * CACHED:
             return self.times(weights)
         some = self.rows[-(len(self.rows) // GUESSED) :]
         return np.asarray(replace(self, rows=some, scale=self.scale * GUESSED).times(weights))

@@ -51,6 +51,18 @@ def test_products_by_parts_are_those_of_the_whole() -> None:
     assert covariance.times(weights) == pytest.approx(expected, rel=1e-11, abs=1e-17)
 
 
+def test_a_guess_takes_the_last_rows_of_many() -> None:
+    """A multiple of what they say alone, and everything where the rows are few."""
+    returns = np.random.default_rng(5).normal(0.001, 0.01, (3000, 100))
+    weights, covariance = np.linspace(-1, 1, 100), sample_covariance(returns)
+    assert returns.size > 2 * CACHED
+    centred = returns[-750:] - returns.mean(axis=0)
+    guess = covariance.roughly_times(weights)
+    assert guess == pytest.approx(4 / 2999 * centred.T @ (centred @ weights), rel=1e-10, abs=1e-17)
+    few = sample_covariance(returns[:1000])
+    assert (few.roughly_times(weights) == few.times(weights)).all()
+
+
 def test_a_covariance_is_worked_out_at_first_use() -> None:
     made: list[Covariance] = []
 
