@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser.steps import choose_symbols, optimise, result
 from tests.e2e.harness import Server, gone, serving
@@ -20,6 +20,17 @@ def test_prices_change_by_themselves_and_simulated_ones_say_so(dashboard: Page) 
     expect(row).to_contain_text("now")
     price = row.locator(".price")
     expect(price).not_to_have_text(price.inner_text())
+
+
+def test_a_simulated_quote_makes_no_symbols_history_simulated(
+    server: Server, listened: BrowserContext
+) -> None:
+    page = listened.new_page()
+    # What the server knows of the symbols does not arrive; their quotes do.
+    page.route("**/api/v1/symbols/", lambda _route: None)
+    page.goto(f"{server.url}/")
+    expect(page.locator(".market tr[data-symbol=AAPL]")).to_contain_text("simulated")
+    expect(page.locator(".chip").filter(has_text="AAPL")).to_have_text("AAPL×")
 
 
 def test_a_symbol_is_charted_and_added_to_the_form_from_the_market(dashboard: Page) -> None:

@@ -35,10 +35,8 @@ function useKnown(): readonly SymbolInfo[] {
   const fromServer = useCell(listed);
   const quoted = useCell(prices.symbols);
   if (fromServer.length > 0) return fromServer;
-  return quoted.map((symbol) => {
-    const source = prices.get(symbol)?.point.source ?? "";
-    return { symbol, name: "", source };
-  });
+  // A simulated quote says nothing of the history, which is what a result stands on.
+  return quoted.map((symbol) => ({ symbol, name: "", source: "" }));
 }
 
 export function Symbols() {
