@@ -48,8 +48,13 @@ def test_the_market_is_filtered(dashboard: Page) -> None:
 
 def test_a_price_trigger_brings_its_result_without_a_click(dashboard: Page) -> None:
     """The first visitor's sample portfolio is watched with a threshold the feed soon reaches."""
-    news = dashboard.get_by_role("log", name="Notices")
-    expect(news).to_contain_text("An automatic optimisation")
+    choose_symbols(dashboard, "KO,PG,XOM")
+    optimise(dashboard)
+    expect(result(dashboard)).to_contain_text("XOM")
+    news = dashboard.locator(".notice").filter(has_text="Sample: big technology was optimised")
+    # News passes after a while, and comes again at the next move.
+    news.get_by_role("button", name="Show").first.click()
+    expect(result(dashboard)).to_contain_text("AMZN")
 
 
 def test_a_portfolio_is_watched_shown_with_its_triggers_and_watched_no_longer(

@@ -15,7 +15,7 @@ import { Market } from "./panels/market";
 import { RunPanel } from "./panels/run";
 import { Tabs } from "./panels/tabs";
 import { Watched } from "./panels/watched";
-import { dismiss, hasEnded, notices, runs } from "./runs";
+import { dismiss, hasEnded, notices, runs, selected } from "./runs";
 import { startTheme } from "./theme";
 
 function Workspace() {
@@ -43,13 +43,25 @@ function Workspace() {
   );
 }
 
+/** Brings the run of a notice onto the page. */
+function show(notice: number, run: string): void {
+  selected.set(run);
+  view.set("result");
+  dismiss(notice);
+}
+
 function Notices() {
   const all = useCell(notices);
   return (
     <div class="notices" role="log" aria-label="Notices">
-      {all.map(({ id, tone, text }) => (
+      {all.map(({ id, tone, text, run }) => (
         <div key={id} class={`notice ${tone}`}>
           <p>{text}</p>
+          {run !== null && (
+            <button type="button" class="quiet" onClick={() => show(id, run)}>
+              Show
+            </button>
+          )}
           <button type="button" class="quiet" aria-label="Dismiss" onClick={() => dismiss(id)}>
             ×
           </button>

@@ -46,15 +46,17 @@ export interface Notice {
   id: number;
   tone: "info" | "warning" | "error";
   text: string;
+  /** Key of the run that it tells of. */
+  run: string | null;
 }
 
 export const hasEnded = (run: Run): boolean => ENDED.has(run.status);
 
 let noticeCount = 0;
 
-export function notify(tone: Notice["tone"], text: string): void {
+export function notify(tone: Notice["tone"], text: string, run: string | null = null): void {
   noticeCount += 1;
-  const notice = { id: noticeCount, tone, text };
+  const notice = { id: noticeCount, tone, text, run };
   notices.update((all) => [...all.filter((other) => other.text !== text), notice].slice(-4));
   // News passes; what went wrong stays until it was read.
   if (tone === "info") window.setTimeout(() => dismiss(notice.id), NEWS_SHOWN);
@@ -182,8 +184,10 @@ function finish(data: OptimizationResultData, echo: string | null): void {
 function adoptResult(data: OptimizationResultData): void {
   runs.update((all) => [resultRun(data), ...all].slice(0, KEPT));
   if (data.trigger !== "manual") {
+    const { portfolio_name: name } = data.metadata.request_metadata;
+    const what = typeof name === "string" && name ? name : "A watched portfolio";
     const cause = data.trigger.replaceAll("_", " ");
-    notify("info", `An automatic optimisation (${cause}) has finished; see the history.`);
+    notify("info", `${what} was optimised again (${cause}).`, data.request_id);
   }
   if (selected.value === null) selected.set(data.request_id);
 }
