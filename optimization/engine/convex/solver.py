@@ -194,15 +194,13 @@ def solve_generally(instance: Instance, fast: Answer | None = None, tried: str =
         return replace(answer, certificate=replace(answer.certificate, gap=0.0))
     check_deviations(instance)
     check_risk(instance)
-    general = import_module("optimization.engine.convex.general")
     best = fast
     try:
-        for found in general.solve_general(instance):
-            answer = answer_of(instance, found.weights, found.evidence, found.solver + tried)
+        for answer in _general_answers(instance):
             if best is None or answer.rank < best.rank:
-                best = answer
+                best = replace(answer, solver=answer.solver + tried)
             elif best is fast:
-                best = replace(fast, solver=f"{fast.solver}, no worse than {found.solver}")
+                best = replace(fast, solver=f"{fast.solver}, no worse than {answer.solver}")
             if best.is_certified:
                 break
     except InfeasibleProblemError:
@@ -212,6 +210,17 @@ def solve_generally(instance: Instance, fast: Answer | None = None, tried: str =
     if best is None:
         raise SolverFailureError("no solver gave an answer")
     return best
+
+
+def _general_answers(instance: Instance) -> Iterator[Answer]:
+    """What the general path's attempts come to, those left out that come to nothing."""
+    general = import_module("optimization.engine.convex.general")
+    for found in general.solve_general(instance):
+        try:
+            answer = answer_of(instance, found.weights, found.evidence, found.solver)
+        except SolverFailureError:
+            continue  # a ratio of nothing held; the next attempt may hold something
+        yield answer
 
 
 def _check_gain_within_cones(instance: Instance) -> None:
