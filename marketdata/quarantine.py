@@ -54,6 +54,10 @@ class Sorted:
     superseded: int
 
 
+CLOCK_SET_BACK = 1.0
+"""Seconds by which this host's clock must go back to have been set and not merely adjusted."""
+
+
 def refuse(quote: Quote, previous_price: float | None, now: float, limits: Limits) -> Reason | None:
     """The first rule that ``quote`` breaks, or None.
 
@@ -88,6 +92,7 @@ class TickFilter:
     limits: Limits = field(default_factory=Limits)
     prices: dict[str, float] = field(default_factory=dict)
     _times: dict[str, float] = field(default_factory=dict)
+    _sorted_at: float = -math.inf
     _jumps: dict[str, tuple[float, int]] = field(default_factory=dict)
 
     @classmethod
@@ -100,6 +105,10 @@ class TickFilter:
 
         A tick that is not newer than the one before it is dropped: the newest price is known.
         """
+        if now < self._sorted_at - CLOCK_SET_BACK:
+            # Nothing would be newer until the clock is where it was.
+            self._times.clear()
+        self._sorted_at = now
         accepted, refused, superseded = [], [], 0
         for quote in batch:
             previous = self.prices.get(quote.symbol)

@@ -63,6 +63,7 @@ def record_quotes(quotes: Iterable[Quote]) -> dict[str, Quote]:
     pipeline = redis_client().pipeline(transaction=True)
     pipeline.hset(_quotes_key(), mapping={s: _encode(quote) for s, quote in newest.items()})
     pipeline.hset(_feed_key(), mapping={"name": feed, "last_tick": repr(time.time())})
+    pipeline.set(_alive_key(), 1, px=int(1000 * settings.FEED_STALE_SECONDS))
     pipeline.hincrby(_feed_key(), "ticks", len(newest))
     *_, ticks = pipeline.execute()
     tick_recorded.send_robust(sender=record_quotes, quotes=newest, ticks=int(ticks))
@@ -90,7 +91,8 @@ def feed_status() -> FeedStatus:
     return FeedStatus(
         name=fields["name"],
         last_tick=last_tick,
-        stale=time.time() - last_tick > settings.FEED_STALE_SECONDS,
+        # Redis counts the seconds: the clock of the feed's host may differ from ours.
+        stale=not redis_client().exists(_alive_key()),
         ticks=int(fields["ticks"]),
     )
 
@@ -101,6 +103,10 @@ def _quotes_key() -> str:
 
 def _feed_key() -> str:
     return redis_key("feed")
+
+
+def _alive_key() -> str:
+    return redis_key("feed", "alive")
 
 
 def _encode(quote: Quote) -> str:

@@ -112,6 +112,9 @@ class OptimizationRequest(models.Model):
         null=True, blank=True, help_text="Seconds from the worker's claim to the end."
     )
 
+    begun_at: float | None = None
+    """When this process began its first attempt, by the monotonic clock; not a column."""
+
     class Meta:
         ordering: ClassVar = ["-id"]
         constraints: ClassVar = [

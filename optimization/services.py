@@ -1,9 +1,11 @@
 """Every transition of a request: submitted, begun, ended; nobody else writes its status."""
 
 import logging
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.db import DatabaseError, IntegrityError, transaction
@@ -112,6 +114,7 @@ def request_begin(claim: Claim) -> OptimizationRequest | None:
     if request is None:
         return None
     if request.attempt == 1 and request.started_at is not None:
+        request.begun_at = time.monotonic()
         record("queue", request.traceparent, request.created_at, request.started_at)
         request_started.send(sender=OptimizationRequest, request=request)
     logger.info("begun, attempt %d", request.attempt)
@@ -274,7 +277,7 @@ def _end(
 ) -> bool:
     """The only way to a terminal state: one conditional update decides who ended the request."""
     now = timezone.now()
-    seconds = (now - request.started_at).total_seconds() if request.started_at else None
+    seconds = _seconds_run(request, now)
     changes = {"status": status, "finished_at": now, "optimization_time": seconds, **documents}
     fence = None if status is Status.CANCELLED else request.fence or None
     # One statement is a transaction of its own; only a portfolio needs one around two.
@@ -288,6 +291,15 @@ def _end(
     request_finished.send(sender=OptimizationRequest, request=request)
     logger.info("ended: %s", status)
     return True
+
+
+def _seconds_run(request: OptimizationRequest, now: datetime) -> float | None:
+    """Seconds since a worker began; whoever did so itself asks no clock that may be set anew."""
+    if request.started_at is None:
+        return None
+    if request.begun_at is not None:
+        return time.monotonic() - request.begun_at
+    return max(0.0, (now - request.started_at).total_seconds())
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from typing import Any
 from celery import shared_task
 from redis.exceptions import RedisError
 
+from optimization.periodic import is_due
 from optimization.queue import reconciliation
 from optimization.queue.lanes import Lane, served_lanes
 from optimization.queue.shares import HELP
@@ -37,4 +38,5 @@ def help_trace(lane: str, request_id: str, fence: int) -> None:
 @shared_task(name="optimization.reconcile")
 def reconcile() -> None:
     """Bring the queue in line with the rows."""
-    reconciliation.reconcile()
+    if is_due("reconcile"):
+        reconciliation.reconcile()

@@ -354,12 +354,12 @@ CELERY_BEAT_SCHEDULE = {
     "reconcile": {
         "task": "optimization.reconcile",
         "schedule": 5.0,
-        "options": {"queue": "convex", "expires": 5.0},
+        "options": {"queue": "convex"},
     },
     "republish-missing": {
         "task": "streaming.republish_missing",
         "schedule": 5.0,
-        "options": {"queue": "convex", "expires": 5.0},
+        "options": {"queue": "convex"},
     },
 }
 CELERY_BROKER_TRANSPORT_OPTIONS = (

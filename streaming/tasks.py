@@ -6,11 +6,18 @@ from celery import shared_task
 from django.utils import timezone
 
 from optimization.models import TERMINAL, OptimizationRequest
+from optimization.periodic import is_due
 from streaming.fanout import history
 from streaming.receivers import tell_finished
 
 
 @shared_task(name="streaming.republish_missing")
+def republish() -> None:
+    """Tell what was not told."""
+    if is_due("republish"):
+        republish_missing()
+
+
 def republish_missing() -> int:
     """Tell the ends that a crash kept from being told, and return how many those were."""
     since = timezone.now() - timedelta(seconds=history.LOOK_BACK_SECONDS)

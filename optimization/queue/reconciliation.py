@@ -11,13 +11,15 @@ from optimization.queue.tokens import send_token
 from optimization.services import request_readmit
 
 GRACE = timedelta(seconds=2)
-"""A request younger than this may still be on its way into the queue."""
+"""A request so near to now may still be on its way into the queue."""
 
 
 def reconcile() -> int:
     """Queue again what only the rows still know, and return how many that were."""
-    before = timezone.now() - GRACE
-    active = OptimizationRequest.objects.filter(status__in=ACTIVE, created_at__lt=before)
+    now = timezone.now()
+    # Not simply the older ones: another host's clock may be ahead.
+    young = (now - GRACE, now + GRACE)
+    active = OptimizationRequest.objects.filter(status__in=ACTIVE).exclude(created_at__range=young)
     rows = {request.request_id: request for request in active.order_by("id")}
     lost = rows.keys() - admission.known(rows)
     return sum(request_readmit(rows[request_id]) for request_id in rows if request_id in lost)

@@ -3,7 +3,6 @@
 import json
 import os
 import secrets
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +32,10 @@ class Presence:
     owners: dict[str, str]
 
 
+def _processes_key() -> str:
+    return redis_key("presence", "processes")
+
+
 def _process_key(process: str) -> str:
     return redis_key("presence", process)
 
@@ -45,7 +48,7 @@ async def announce(client: redis_asyncio.Redis, connections: list[Connection]) -
         if connections:
             pipe.hset(key, mapping={c.client_id: _entry(c) for c in connections})
             pipe.expire(key, int(ALIVE_SECONDS))
-        pipe.zadd(redis_key("presence"), {PROCESS_ID: time.time()})
+            pipe.sadd(_processes_key(), PROCESS_ID)
         await pipe.execute()
 
 
@@ -55,7 +58,7 @@ async def update(client: redis_asyncio.Redis, connection: Connection) -> None:
     async with client.pipeline() as pipe:
         pipe.hset(key, connection.client_id, _entry(connection))
         pipe.expire(key, int(ALIVE_SECONDS))
-        pipe.zadd(redis_key("presence"), {PROCESS_ID: time.time()})
+        pipe.sadd(_processes_key(), PROCESS_ID)
         await pipe.execute()
 
 
@@ -66,15 +69,16 @@ async def remove(client: redis_asyncio.Redis, connection: Connection) -> None:
 
 def present() -> Presence:
     """Everything that is connected now."""
-    since = time.time() - ALIVE_SECONDS
     client = redis_client()
-    client.zremrangebyscore(redis_key("presence"), "-inf", since)
-    members: Any = client.zrange(redis_key("presence"), 0, -1)
+    members: Any = client.smembers(_processes_key())
     processes = [name.decode() for name in members]
     with client.pipeline(transaction=False) as pipe:
         for process in processes:
             pipe.hgetall(_process_key(process))
         tables = pipe.execute()
+    # A process writes its name anew whenever it has a connection.
+    if gone := [name for name, table in zip(processes, tables, strict=True) if not table]:
+        client.srem(_processes_key(), *gone)
     topics: dict[str, list[str]] = {}
     owners: dict[str, str] = {}
     for table in tables:

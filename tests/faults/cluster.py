@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import struct
 import subprocess
 import sys
 import urllib.error
@@ -10,6 +11,9 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
+
+from redis import Redis
 
 from tests.e2e.harness import PATIENCE, ROOT, data_folder, wait_until
 from tests.faults.history import Row
@@ -51,6 +55,34 @@ class Cluster:
         """A page of the server, past the proxy of its clients."""
         with urllib.request.urlopen(self.address + path, timeout=PATIENCE) as page:
             return bytes(page.read())
+
+    @contextmanager
+    def clock_off(self, name: str, seconds: float) -> Iterator[None]:
+        """Set the clock of one process, with its children, and back again after the block."""
+        # In place: a file that is cut off under a process that has mapped it kills the process.
+        with clock_file(self.folder, name).open("r+b", buffering=0) as clock:
+            clock.write(struct.pack("d", seconds))
+            try:
+                yield
+            finally:
+                clock.seek(0)
+                clock.write(struct.pack("d", 0.0))
+
+    @contextmanager
+    def feeding(self) -> Iterator[None]:
+        """A simulated feed for one block."""
+        port = int(self.address.rpartition(":")[2])
+        feed = _start(self, "feed", ("run_feed", "simulated"), port)
+        try:
+            yield
+        finally:
+            _end(feed)
+
+    def lose_waiting(self, lane: str) -> list[str]:
+        """Take the head out of a lane behind the server's back; the ids that were taken."""
+        with Redis(unix_socket_path=str(self.folder / "valkey.sock")) as client:
+            taken = cast("list[tuple[bytes, float]]", client.zpopmin(f"qe:queue:waiting:{lane}"))
+        return [name.decode() for name, _ in taken]
 
     def log(self, name: str) -> str:
         """What a process has written."""
@@ -115,16 +147,28 @@ prepare_database(print)
 """
 
 
+def clock_file(folder: Path, name: str) -> Path:
+    """What says by how much a process' clock is off."""
+    return folder / f"{name}.clock"
+
+
 def _start(made: Cluster, name: str, words: tuple[str, ...], port: int) -> subprocess.Popen[bytes]:
     command = [sys.executable, "manage.py", *words]
     if setpriv := shutil.which("setpriv"):
         command = [setpriv, "--pdeathsig", "KILL", *command]
     side = "web" if name == "web" else "worker"
+    clock = clock_file(made.folder, name)
+    clock.write_bytes(struct.pack("d", 0.0))
+    environment = {
+        **_environment(made, side, port),
+        "PYTHONPATH": str(Path(__file__).parent / "settable_clock"),
+        "CLOCK_FILE": str(clock),
+    }
     with (made.folder / f"{name}.log").open("wb") as log:
         return subprocess.Popen(
             command,
             cwd=ROOT,
-            env=_environment(made, side, port),
+            env=environment,
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,

@@ -123,6 +123,8 @@ def test_the_list_of_assets_says_how_the_feed_does(
     record_quotes([Quote("KO", 60.0, 1.0, Source.SIMULATED, "simulated")])
     assert "Feed simulated is live." in listing(desk, "asset")
     redis_server.hset(redis_key("feed"), "last_tick", "1000.0")
+    # What Redis itself does FEED_STALE_SECONDS after the last tick.
+    redis_server.delete(redis_key("feed", "alive"))
     html = listing(desk, "asset")
     assert "Feed simulated is stale; automatic triggers pause." in html
     assert 'class="warning"' in html
