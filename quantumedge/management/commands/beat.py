@@ -26,6 +26,7 @@ class Command(BaseCommand):
 
         for entry in app.conf.beat_schedule.values():
             entry["schedule"] = schedule(entry["schedule"], nowfun=steady_now)
-        # Kept in memory: a beat that begins anew may as well begin with every task.
+            # A beat that begins anew begins with every task, so nothing need be kept in a file.
+            entry["last_run_at"] = began - timedelta(days=1)
         scheduler = ("--scheduler", "celery.beat:Scheduler")
         app.start(["beat", *scheduler, "--pidfile=", "--loglevel", settings.LOG_LEVEL])
