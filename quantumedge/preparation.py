@@ -20,7 +20,7 @@ from redis.exceptions import RedisError
 
 from marketdata.models import Asset
 from marketdata.redis_client import redis_client
-from optimization.watching.sample import watch_sample_portfolio
+from optimization.watching.sample import watch_sample_portfolios
 from quantumedge.checks import TAG
 from quantumedge.supervisor import StartError
 
@@ -117,7 +117,7 @@ def prepare_database(report: Callable[[str], None]) -> None:
         if not Asset.objects.filter(bar_count__gt=0).exists():
             call_command("load_sample_market")
         if settings.LOCAL_MODE:
-            watch_sample_portfolio()
+            watch_sample_portfolios()
     except OperationalError as error:
         raise StartError(
             f"the database cannot be used ({str(error).strip()}): check DATABASE_URL"

@@ -138,7 +138,7 @@ class Desk:
         for frame in self.frames:
             if kind(frame) == "optimization_result":
                 noted = frame["data"]["metadata"]["request_metadata"]
-                # The sample portfolio of every new server is watched, too.
+                # The sample portfolios of every new server are watched, too.
                 if name := self.names.get(noted["portfolio_id"]):
                     found.setdefault(name, frame["data"])
         return found
