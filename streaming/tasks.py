@@ -20,8 +20,12 @@ def republish() -> None:
 
 def republish_missing() -> int:
     """Tell the ends that a crash kept from being told, and return how many those were."""
-    since = timezone.now() - timedelta(seconds=history.LOOK_BACK_SECONDS)
+    now = timezone.now()
+    since = now - timedelta(seconds=history.LOOK_BACK_SECONDS)
     ended = OptimizationRequest.objects.filter(status__in=TERMINAL, finished_at__gte=since)
+    # A host whose clock is ahead dates its ends so that they are looked at for longer.
+    ahead = ended.filter(finished_at__gt=now)
+    history.remember(list(ahead.values_list("request_id", flat=True)))
     missing = history.untold(list(ended.values_list("request_id", flat=True)))
     for request in OptimizationRequest.objects.filter(request_id__in=missing).order_by("id"):
         tell_finished(request)

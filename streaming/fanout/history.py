@@ -139,6 +139,15 @@ def untold(keys: list[str]) -> list[str]:
     return [key for key, seq in zip(keys, told, strict=True) if seq is None]
 
 
+def remember(keys: list[str]) -> None:
+    """Know these ``once`` keys for as long again as if they had been told just now."""
+    if keys:
+        with redis_client().pipeline(transaction=False) as pipe:
+            for key in keys:
+                pipe.expire(once_key(key), ONCE_SECONDS)
+            pipe.execute()
+
+
 async def beginning(client: Any, owner: str) -> Place:
     """Where an owner's history ends; an epoch begins now if there was none."""
     await client.set(epoch_key(), secrets.token_hex(8), nx=True)

@@ -1,9 +1,11 @@
 """Every end is told, whatever a solver or a crash left in the row."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import cast
 
 import pytest
+from django.utils import timezone
 from pydantic_core import from_json
 from redis import Redis
 
@@ -72,3 +74,16 @@ def test_what_is_kept_of_a_told_end_outlives_every_look_back_and_then_goes(
     assert 0 < left <= history.KEPT_SECONDS
     # Later numbers must go on from here, or a client would believe that it missed nothing.
     assert redis_server.ttl(history.seq_key("local")) == -1
+
+
+def test_an_end_that_a_clock_ahead_has_dated_is_known_for_as_long_as_it_is_looked_at(
+    asked: Callable[..., Submission], redis_server: Redis
+) -> None:
+    request = request_submit(asked()).request
+    run_next(LANES[Method.MEAN_VARIANCE])
+    ahead = timezone.now() + timedelta(hours=1)
+    OptimizationRequest.objects.filter(pk=request.pk).update(finished_at=ahead)
+    key = history.once_key(request.request_id)
+    redis_server.expire(key, 60)
+    assert republish_missing() == 0
+    assert redis_server.ttl(key) > history.LOOK_BACK_SECONDS
