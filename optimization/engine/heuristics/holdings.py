@@ -56,7 +56,7 @@ class Holdings:
     def _in_lots(self, lots: FloatArray) -> Self:
         lower, upper = snap_bounds(self.feasible.lower, self.feasible.upper, lots)
         reach = float(np.sort(upper)[::-1][: self.max_assets].sum())
-        dearest = float(lots[upper > 0].max(initial=0.0))
+        dearest = float(lots[(lower < 0) | (upper > 0)].max(initial=0.0))
         low = max(min(self.feasible.budget_low, reach) - dearest, float(lower.sum()))
         feasible = FeasibleSet(lower, upper, low, self.feasible.budget_high)
         return replace(self, feasible=feasible, lots=lots)
@@ -125,18 +125,42 @@ class Holdings:
         order = np.argsort(-np.where(self.required, np.inf, score), axis=1, kind="stable")
         threshold = max(0.5 * self.min_position, HELD)
         wanted = (np.abs(weights) >= threshold).sum(axis=1)
-        upper_sums = np.take_along_axis(held_upper, order, axis=1).cumsum(axis=1)
-        lower_sums = np.take_along_axis(held_lower, order, axis=1).cumsum(axis=1)
-        needed = (upper_sums < self.feasible.budget_low - SLACK).sum(axis=1) + 1
-        afforded = (lower_sums <= self.feasible.budget_high + SLACK).sum(axis=1)
-        wanted = np.maximum(wanted, needed) if self.feasible.budget_low > 0 else wanted
-        count = np.minimum(np.minimum(wanted, afforded), self.max_assets)
+        count = self._count(
+            wanted,
+            np.take_along_axis(held_lower, order, axis=1),
+            np.take_along_axis(held_upper, order, axis=1),
+        )
         held = np.zeros(weights.shape, dtype=bool)
         np.put_along_axis(held, order, np.arange(weights.shape[1]) < count[:, None], axis=1)
         lower, upper = np.where(held, held_lower, 0.0), np.where(held, held_upper, 0.0)
         lost = ~self._reachable(lower, upper)
         lower[lost], upper[lost] = self.fallback
         return lower, upper
+
+    def _count(
+        self, wanted: npt.NDArray[np.intp], lower: FloatArray, upper: FloatArray
+    ) -> npt.NDArray[np.intp]:
+        """How many of the first assets to hold: the nearest count that can meet the budget.
+
+        Shorts make the sums go down as well as up, so these counts may lie apart.
+
+        Args:
+            wanted: Counts to be near to, shape (p,).
+            lower: Bounds if held of the assets in their order, shape (p, n).
+            upper: The same.
+        """
+        counts = np.arange(lower.shape[1] + 1)
+        none = np.zeros((len(lower), 1))
+        lowest = np.hstack((none, lower.cumsum(axis=1)))
+        highest = np.hstack((none, upper.cumsum(axis=1)))
+        possible = (
+            (highest >= self.feasible.budget_low - SLACK)
+            & (lowest <= self.feasible.budget_high + SLACK)
+            & (counts >= self.required.sum())
+            & (counts <= self.max_assets)
+        )
+        distance = np.where(possible, np.abs(counts - wanted[:, None]), lower.shape[1] + 1)
+        return np.asarray(distance.argmin(axis=1))
 
     def held_bounds(self, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Bounds of every asset if held, on the side that its weight is on; (p, n) each."""

@@ -4,7 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from optimization.engine.errors import InfeasibleProblemError
@@ -55,6 +55,7 @@ def test_every_rule_is_kept_from_any_point(seed: int, n: int) -> None:
 
 
 @given(seed=st.integers(0, 2**32 - 1), n=st.integers(2, 10))
+@example(seed=455, n=5)
 @settings(max_examples=100, deadline=None)
 def test_a_portfolio_that_keeps_the_rules_is_its_own_decoding(seed: int, n: int) -> None:
     rng = np.random.default_rng(seed)
