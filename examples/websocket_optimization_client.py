@@ -1,4 +1,4 @@
-"""A complete client of the QuantumEdge WebSocket: ask, subscribe, stay connected.
+"""A complete client of the QuantumEdge WebSocket: ask, watch, subscribe, stay connected.
 
     python examples/websocket_optimization_client.py                 # the demo
     python examples/websocket_optimization_client.py --monitor       # until Ctrl-C
@@ -53,12 +53,25 @@ class ConnectionRefusedByServerError(Exception):
     """The server closed the connection with a code that says not to come back."""
 
 
+class ConnectionLostError(Exception):
+    """The connection was lost before the answer: what was asked may have been done or not."""
+
+
 @dataclass
 class _Pending:
-    """A request that has not ended: its frame, in case it must be sent again, and its end."""
+    """A frame that was not answered yet.
+
+    Attributes:
+        frame: What is asked.
+        answer: What ends the wait.
+        may_repeat: Whether the server does it only once, however often it is sent.
+        sent: Whether it was sent at all.
+    """
 
     frame: Frame
-    end: "asyncio.Future[Frame]"
+    answer: "asyncio.Future[Frame]"
+    may_repeat: bool
+    sent: bool = False
 
 
 @dataclass
@@ -142,18 +155,8 @@ class OptimizationClient:
         Raises:
             OptimizationError: The server refused the request, or it failed or was cancelled.
         """
-        request_id = secrets.token_hex(8)
         data = {"symbols": list(symbols), "objective": objective, **details}
-        frame = {"type": "optimization_request", "data": data, "request_id": request_id}
-        pending = _Pending(frame, asyncio.get_running_loop().create_future())
-        self._pending[request_id] = pending
-        try:
-            await self._send(frame)
-            end = await pending.end
-        finally:
-            del self._pending[request_id]
-        if end["type"] == "error":
-            raise OptimizationError(end["data"])
+        end = await self._ask("optimization_request", data, may_repeat=True)
         if end["data"]["type"] == "optimization_cancelled":
             cancelled = {"error": "Optimization cancelled", "detail": end["data"]["request_id"]}
             raise OptimizationError(
@@ -161,6 +164,43 @@ class OptimizationClient:
             )
         result: Frame = end["data"]
         return result
+
+    async def watch(
+        self, symbols: Sequence[str], objective: str = "maximize_sharpe", **details: Any
+    ) -> str:
+        """Have a portfolio optimised again whenever one of its triggers fires.
+
+        ``on_update`` hears its results and alerts, also after a reconnect.
+
+        Args:
+            symbols: What it holds or may hold.
+            objective: What to optimise.
+            **details: ``name``, ``holdings`` or ``weights``, ``constraints``, ``triggers`` …
+
+        Returns:
+            The portfolio's id, by which ``unwatch`` ends it.
+
+        Raises:
+            OptimizationError: The server refused it.
+            ConnectionLostError: See there; ``GET /api/v1/portfolios/`` tells.
+        """
+        data = {"symbols": list(symbols), "objective": objective, **details}
+        answer = await self._ask("watch", data, may_repeat=False)
+        portfolio_id: str = answer["data"]["portfolio_id"]
+        # The server has subscribed this connection; the next one must ask for it.
+        self._topics |= _topics_of(portfolio_id)
+        return portfolio_id
+
+    async def unwatch(self, portfolio_id: str) -> None:
+        """Watch a portfolio no longer.
+
+        Raises:
+            OptimizationError: There is none of this id.
+            ConnectionLostError: See there.
+        """
+        await self._ask("unwatch", {"portfolio_id": portfolio_id}, may_repeat=False)
+        for topic in _topics_of(portfolio_id):
+            await self.unsubscribe(topic)
 
     async def subscribe(self, topic: str) -> None:
         """Hear a topic, also after a reconnect."""
@@ -171,6 +211,25 @@ class OptimizationClient:
         """Stop hearing a topic."""
         self._topics.discard(topic)
         await self._send({"type": "unsubscribe", "data": {"topic": topic}})
+
+    async def _ask(self, kind: str, data: Frame, *, may_repeat: bool) -> Frame:
+        """Send a frame under an id of its own and wait for its answer."""
+        request_id = secrets.token_hex(8)
+        frame = {"type": kind, "data": data, "request_id": request_id}
+        answer: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
+        pending = self._pending[request_id] = _Pending(frame, answer, may_repeat)
+        try:
+            await self._send_pending(pending)
+            found = await answer
+        finally:
+            del self._pending[request_id]
+        if found["type"] == "error":
+            raise OptimizationError(found["data"])
+        return found
+
+    async def _send_pending(self, pending: _Pending) -> None:
+        pending.sent = pending.sent or self._socket is not None
+        await self._send(pending.frame)
 
     async def _send(self, frame: Frame) -> None:
         """Send a frame; what a lost connection swallows is sent again after the reconnect."""
@@ -189,16 +248,22 @@ class OptimizationClient:
                 code = error.rcvd.code if error.rcvd is not None else 1006
                 if FIRST_FINAL_CODE <= code <= LAST_FINAL_CODE:
                     refusal = ConnectionRefusedByServerError(str(error))
-                    for pending in self._pending.values():
-                        pending.end.set_exception(refusal)
+                    self._give_up(list(self._pending.values()), refusal)
                     raise refusal from error
             except (OSError, InvalidHandshake, TimeoutError) as error:
                 print(f"no connection ({error}); next attempt in {pause:g} s", file=sys.stderr)
             finally:
                 self._socket = None
+                asked = [p for p in self._pending.values() if p.sent and not p.may_repeat]
+                self._give_up(asked, ConnectionLostError("the connection was lost"))
             # A random part keeps a thousand clients from coming back at the same moment.
             await asyncio.sleep(pause * (0.5 + secrets.randbelow(1000) / 1000))
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+    def _give_up(self, pending: Sequence[_Pending], error: Exception) -> None:
+        for one in pending:
+            if not one.answer.done():
+                one.answer.set_exception(error)
 
     async def _listen(self, socket: ClientConnection) -> None:
         async for frame in _frames(socket):
@@ -219,7 +284,8 @@ class OptimizationClient:
             for topic in self._topics:
                 await self._send({"type": "subscribe", "data": {"topic": topic}})
         for pending in list(self._pending.values()):
-            await self._send(pending.frame)
+            if pending.may_repeat or not pending.sent:
+                await self._send_pending(pending)
         self._connected.set()
 
     async def _resume(self) -> None:
@@ -249,9 +315,10 @@ class OptimizationClient:
         if _is_end(frame) and request_id in self._answered:
             # After a reconnect the end may come twice: replayed, and as the repetition's answer.
             return
-        if _is_end(frame) and request_id in self._pending:
+        pending = self._pending.get(request_id)
+        if _is_end(frame) and pending is not None and not pending.answer.done():
             self._answered.append(request_id)
-            self._pending[request_id].end.set_result(frame)
+            pending.answer.set_result(frame)
         elif frame["type"] != "heartbeat":
             self.on_update(frame)
 
@@ -262,8 +329,13 @@ class OptimizationClient:
 
 
 def _is_end(frame: Frame) -> bool:
+    answers = {"error", "watch", "unwatch"}
     ends = {"optimization_result", "optimization_cancelled"}
-    return frame["type"] == "error" or frame["data"].get("type") in ends
+    return frame["type"] in answers or frame["data"].get("type") in ends
+
+
+def _topics_of(portfolio_id: str) -> set[str]:
+    return {f"portfolio_updates:{portfolio_id}", f"risk_alerts:{portfolio_id}"}
 
 
 async def _frames(socket: ClientConnection) -> AsyncIterator[Frame]:

@@ -1,9 +1,12 @@
 """The example client of the specification does what it says, also when the server falls over."""
 
 import asyncio
+import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
+from threading import Timer
 
 import pytest
 
@@ -54,6 +57,54 @@ async def test_many_requests_at_once_each_get_their_own_answer(server: Server) -
             *(client.optimize(pair, "minimize_variance") for pair in pairs)
         )
     assert [list(result["weights"]) for result in results] == pairs
+
+
+async def test_a_watched_portfolio_is_optimised_by_itself_until_it_is_watched_no_longer(
+    server: Server,
+) -> None:
+    results: asyncio.Queue[Frame] = asyncio.Queue()
+
+    def listen(frame: Frame) -> None:
+        if frame["data"].get("type") == "optimization_result":
+            results.put_nowait(frame["data"])
+
+    pair = ["PEP", "WMT"]
+    trigger = {"kind": "price_change", "threshold": 1e-6}
+    async with OptimizationClient(server.ws_url, listen) as client, asyncio.timeout(PATIENCE):
+        portfolio_id = await client.watch(pair, "minimize_variance", triggers=[trigger])
+        while list((result := await results.get())["weights"]) != pair:
+            pass
+        assert result["trigger"] == "price_change"
+        assert sum(result["weights"].values()) == pytest.approx(1)
+        await client.unwatch(portfolio_id)
+        with pytest.raises(OptimizationError) as caught:
+            await client.unwatch(portfolio_id)
+    assert caught.value.fields == ["portfolio_id"]
+
+
+def test_the_monitor_optimises_again_and_shows_what_happens_until_it_is_interrupted(
+    server: Server,
+) -> None:
+    command = "examples/websocket_optimization_client.py", "--monitor", "--every", "0.5"
+    with subprocess.Popen(
+        [sys.executable, "-u", *command, "--url", server.ws_url],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as monitor:
+        assert monitor.stdout is not None
+        timer = Timer(PATIENCE, monitor.kill)
+        timer.start()
+        wanted = Counter({"now": 2, "prices": 1})
+        for line in monitor.stdout:
+            wanted -= Counter(line.split()[:1])
+            if not wanted:
+                break
+        monitor.send_signal(signal.SIGINT)
+        monitor.communicate()
+        timer.cancel()
+    assert not wanted
+    assert monitor.returncode == 0
 
 
 async def test_heartbeats_are_sent_by_themselves(server: Server) -> None:
