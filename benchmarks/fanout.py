@@ -54,6 +54,10 @@ application = ProtocolTypeRouter({"websocket": URLRouter([path("ws", Plain.as_as
 """
 
 
+MAKES_UP_SECONDS = 3.0
+"""Longer than the hub takes to notice a batch that got lost, and to make up for it."""
+
+
 @dataclass
 class Received:
     """What the clients got.
@@ -174,7 +178,7 @@ async def measure(port: int, count: int, publish: Publish) -> dict[str, float]:
     for tick in range(burst):
         await publish(1000 + tick)
         await asyncio.sleep(max(0.0, began + (tick + 1) * 0.01 - time.time()))
-    await _quiet(received)
+    await _quiet(received, MAKES_UP_SECONDS)
     received.take_delays()
     held = sum(newest == 1000 + burst for newest in received.newest.values())
     for client in clients:
@@ -187,12 +191,12 @@ async def measure(port: int, count: int, publish: Publish) -> dict[str, float]:
     }
 
 
-async def _quiet(received: Received) -> None:
+async def _quiet(received: Received, seconds: float = 0.7) -> None:
     """Wait until nothing has arrived for a while."""
     before = -1
     while before != len(received.messages):
         before = len(received.messages)
-        await asyncio.sleep(0.7)
+        await asyncio.sleep(seconds)
 
 
 def _quantile(values: list[float], share: float) -> float:
@@ -256,9 +260,11 @@ async def ours(port: int, pid: int, options: argparse.Namespace) -> dict[str, fl
         figures["idle_kib_per_connection"] = round((resident_kib(pid) - before) / options.idle, 1)
         for client in idle:
             client.transport.write(_masked(1, SUBSCRIBE))
-        await _quiet(received)
+        # Each is told the newest price when it has subscribed.
+        await _quiet(received, MAKES_UP_SECONDS)
+        received.messages.clear()
         await publish(0)
-        await _quiet(received)
+        await _quiet(received, MAKES_UP_SECONDS)
         grown = resident_kib(pid) - before
         figures["subscribed_kib_per_connection"] = round(grown / options.idle, 1)
         newest = {client for _, client, _ in received.messages}
