@@ -23,6 +23,7 @@ from optimization.engine.errors import (
     InfeasibleProblemError,
     InvalidProblemError,
     SolverFailureError,
+    UnboundedProblemError,
 )
 from optimization.engine.problem import FloatArray
 
@@ -82,6 +83,7 @@ def branch_and_bound(
     Raises:
         InfeasibleProblemError: No portfolio satisfies the constraints.
         SolverFailureError: No portfolio was found in time.
+        UnboundedProblemError: One that may be held gains without risk.
     """
     search = _Search(instance)
     started = reported = time.perf_counter()
@@ -127,6 +129,14 @@ class _Search:
             answer, self.warm = solve_instance(relaxed, self.warm)
         except (InfeasibleProblemError, InvalidProblemError):
             return  # no portfolio at all, or for a ratio none but cash
+        except UnboundedProblemError:
+            if self._is_decided(decisions):
+                raise
+            # What gains without risk may hold more assets than are allowed: nothing bounds this
+            # node, and its children tell.
+            weights = np.zeros(len(decisions))
+            heapq.heappush(self.heap, _Node(-np.inf, self.nodes, decisions, weights))
+            return
         value, gap = answer.certificate.value, answer.certificate.gap
         bound = value - (gap * abs(value) if np.isfinite(gap) else np.inf)
         if self.best is not None and bound >= self.best.certificate.value * (
@@ -170,6 +180,11 @@ class _Search:
             decisions[asset] = option
             yield decisions
 
+    def _is_decided(self, decisions: Decisions) -> bool:
+        """Whether whatever a node allows may be held."""
+        full = int((decisions >= LONG).sum()) == self.most
+        return full or not bool((decisions == OPEN).any())
+
     def _obeys(self, weights: FloatArray) -> bool:
         held = np.abs(weights) > HELD
         return bool(held.sum() <= self.most and (np.abs(weights[held]) >= self.least - HELD).all())
@@ -178,7 +193,7 @@ class _Search:
         region = self.instance.region
         lower, upper = region.lower.copy(), region.upper.copy()
         still = decisions == OPEN
-        if int((decisions >= LONG).sum()) == self.most:
+        if self._is_decided(decisions):
             still, decisions = np.zeros_like(still), np.where(still, OUT, decisions)
         out = decisions == OUT
         lower[out], upper[out] = np.maximum(lower[out], 0.0), np.minimum(upper[out], 0.0)

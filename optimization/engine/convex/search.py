@@ -16,7 +16,7 @@ from optimization.engine.errors import (
     InvalidProblemError,
     SolverFailureError,
 )
-from optimization.engine.problem import Description, FloatArray, Progress, Solution
+from optimization.engine.problem import Description, Progress, Solution
 from optimization.engine.registry import SolveContext
 
 TIME_LIMIT = 10.0
@@ -42,18 +42,18 @@ def search_solution(instance: Instance, context: SolveContext, started: float) -
     _check_sizes(instance)
 
     def report(state: SearchState) -> None:
-        best = state.best
-        weights: FloatArray = np.zeros(0) if best is None else best.weights
-        value = np.inf if best is None else best.certificate.value
+        if state.best is None:
+            return
+        known = bool(np.isfinite(state.bound))
         context.on_progress(
             Progress(
                 iteration=state.nodes,
                 evaluations=state.nodes,
-                best_value=figure_of(instance, value),
-                bound=figure_of(instance, state.bound),
-                gap=state.gap,
+                best_value=figure_of(instance, state.best.certificate.value),
+                bound=figure_of(instance, state.bound) if known else None,
+                gap=state.gap if known else None,
                 elapsed=state.elapsed,
-                weights=weights,
+                weights=state.best.weights,
             )
         )
 

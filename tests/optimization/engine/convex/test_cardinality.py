@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from optimization.engine import AssetBounds, Objective, Problem, measures, solve
+from optimization.engine import AssetBounds, Constraints, Objective, Problem, measures, solve
 from optimization.engine.errors import (
     InfeasibleProblemError,
     NoExcessReturnError,
     SolveCancelledError,
+    UnboundedProblemError,
 )
 
 OBJECTIVES = (
@@ -120,3 +121,23 @@ def test_progress_can_stop_the_search(make_problem: Any) -> None:
     problem = make_problem(20, 252, Objective.MINIMIZE_MAD, min_position=0.13)
     with pytest.raises(SolveCancelledError):
         solve(problem, on_progress=stop)
+
+
+@pytest.mark.parametrize("objective", [Objective.MAXIMIZE_SHARPE, Objective.MAXIMIZE_SORTINO])
+def test_a_hedge_of_more_assets_than_allowed_makes_no_ratio_endless(objective: Any) -> None:
+    rng = np.random.default_rng(5)
+    gain, swing = 0.001, rng.normal(0, 0.01, 252)
+    swing -= swing.mean()
+    alone = rng.normal(0.0008, 0.01, (252, 2))
+    problem = Problem(
+        returns=np.column_stack([gain + swing, gain - swing, alone]),
+        symbols=("A", "B", "C", "D"),
+        objective=objective,
+        constraints=Constraints(max_assets=1),
+    )
+    solution = solve(problem)
+    cost = measures.cost_function(problem)
+    assert float(cost(solution.weights)) == pytest.approx(min(map(float, map(cost, np.eye(4)))))
+    endless = dataclasses.replace(problem, constraints=Constraints(max_assets=2))
+    with pytest.raises(UnboundedProblemError):
+        solve(endless)
