@@ -16,6 +16,14 @@ from tests.e2e.harness import PATIENCE, ROOT, Server, data_folder, serving
 
 pytestmark = pytest.mark.e2e
 
+AS_IN_A_TERMINAL = """
+import runpy, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+del sys.argv[0]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+"""Runs a script that Ctrl-C reaches, though a shell has its background ignore it."""
+
 
 @pytest.fixture(scope="module")
 def fragile() -> Iterator[Server]:
@@ -87,7 +95,7 @@ def test_the_monitor_optimises_again_and_shows_what_happens_until_it_is_interrup
 ) -> None:
     command = "examples/websocket_optimization_client.py", "--monitor", "--every", "0.5"
     with subprocess.Popen(
-        [sys.executable, "-u", *command, "--url", server.ws_url],
+        [sys.executable, "-u", "-c", AS_IN_A_TERMINAL, *command, "--url", server.ws_url],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
