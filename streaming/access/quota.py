@@ -75,10 +75,14 @@ class Quota:
         groups: dict[str, list[str]] = defaultdict(list)
         for connection, holder in holders.items():
             groups[holder].append(connection)
-        for holder, members in groups.items():
-            for first in range(0, len(members), RENEWED_AT_ONCE):
-                some = members[first : first + RENEWED_AT_ONCE]
-                await self._renew(keys=[_key(holder)], args=[LEASE_SECONDS, *some])
+        if not groups:
+            return
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for holder, members in groups.items():
+                for first in range(0, len(members), RENEWED_AT_ONCE):
+                    some = members[first : first + RENEWED_AT_ONCE]
+                    await self._renew(keys=[_key(holder)], args=[LEASE_SECONDS, *some], client=pipe)
+            await pipe.execute()
 
     async def close(self) -> None:
         """Close the connection to Redis."""
