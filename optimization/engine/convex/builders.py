@@ -7,9 +7,9 @@ from typing import Any
 import cvxpy
 import numpy as np
 
-from optimization.engine.convex.certificate import drawdown_weights
 from optimization.engine.convex.instance import Instance
 from optimization.engine.convex.region import TARGET_RETURN, Region
+from optimization.engine.convex.tail import drawdown_weights
 from optimization.engine.problem import FloatArray, Objective
 
 cp: Any = cvxpy  # its functions are assembled at import, out of a type checker's sight

@@ -16,8 +16,8 @@ import numpy.typing as npt
 from optimization.engine.convex.answer import Answer
 from optimization.engine.convex.fast import COLD, Warm
 from optimization.engine.convex.instance import HELD, Instance
+from optimization.engine.convex.paths import solve_instance
 from optimization.engine.convex.region import Row
-from optimization.engine.convex.solver import solve_instance
 from optimization.engine.convex.soundness import check_solvable
 from optimization.engine.errors import (
     InfeasibleProblemError,

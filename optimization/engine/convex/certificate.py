@@ -16,6 +16,7 @@ import numpy as np
 from optimization.engine.convex.instance import Instance
 from optimization.engine.convex.linear import LinearOptimum, minimise_linear
 from optimization.engine.convex.ratio import cone_of, holds_nothing
+from optimization.engine.convex.tail import tail_weights, within_tail
 from optimization.engine.errors import SolverFailureError
 from optimization.engine.problem import FloatArray, Objective
 
@@ -136,7 +137,7 @@ def _cvar(instance: Instance, weights: FloatArray, evidence: Evidence) -> Linear
     share = evidence.scenario_weights
     if share is None:
         share = tail_weights(outcomes, instance.tail)
-    share = _within_tail(share, instance.tail)
+    share = within_tail(share, instance.tail)
     value = -float(tail_weights(outcomes, instance.tail) @ outcomes)
     model = LinearModel(0.0, -(instance.excess.T @ share), 1.0)
     return value, model, SMALL * instance.return_scale
@@ -175,18 +176,6 @@ def _drawdown(instance: Instance, weights: FloatArray, evidence: Evidence) -> Li
     return value, model, SMALL * instance.return_scale
 
 
-def drawdown_weights(fallen: FloatArray, reached: FloatArray, tail: float) -> FloatArray:
-    """Weights s ≥ 0 of the periods with drawdown(p) ≥ −s'p for every p, from a solver's duals.
-
-    A drawdown at t is the loss between a peak and t. Probabilities of the t (at most 1/(tail·T)
-    each) and of the peaks, each peak no later than its t, give such weights: period j counts with
-    the probability that it lies between the two.
-    """
-    ends = np.cumsum(_within_tail(fallen, tail)[::-1])[::-1]
-    peaks = np.cumsum(np.maximum(reached, 0.0)[::-1])[::-1]
-    return np.asarray(ends - np.minimum(peaks, ends))
-
-
 _MODELS: Mapping[Objective, Callable[[Instance, FloatArray, Evidence], Linearised]] = {
     Objective.MINIMIZE_VARIANCE: _variance,
     Objective.MAXIMIZE_RETURN: _return,
@@ -196,32 +185,6 @@ _MODELS: Mapping[Objective, Callable[[Instance, FloatArray, Evidence], Linearise
     Objective.MINIMIZE_CDAR: _drawdown,
     Objective.MINIMIZE_MAX_DRAWDOWN: _drawdown,
 }
-
-
-def tail_weights(outcomes: FloatArray, tail: float) -> FloatArray:
-    """Probabilities of the worst ``tail`` share of periods, the last one counted in part."""
-    count = tail * len(outcomes)
-    whole = min(int(np.floor(count + 1e-9)), len(outcomes))
-    share = np.zeros(len(outcomes))
-    if whole == 0:
-        share[int(np.argmin(outcomes))] = 1.0
-        return share
-    order = np.argpartition(outcomes, min(whole, len(outcomes) - 1))
-    share[order[:whole]] = 1.0 / count
-    if whole < len(outcomes):
-        share[order[whole]] = max(count - whole, 0.0) / count
-    return share
-
-
-def _within_tail(share: FloatArray, tail: float) -> FloatArray:
-    """The share rounded into the set that CVaR is the maximum over: 0 ≤ q ≤ 1/(tail·T), Σq = 1."""
-    cap = 1.0 / max(tail * len(share), 1.0)
-    share = np.clip(share, 0.0, cap)
-    total = float(share.sum())
-    if total >= 1.0:
-        return np.asarray(share / total)
-    room = cap - share
-    return np.asarray(share + room * ((1.0 - total) / float(room.sum())))
 
 
 def ratio_parts(instance: Instance, weights: FloatArray) -> tuple[float, float, FloatArray, float]:
@@ -326,6 +289,6 @@ def lowest_risk(instance: Instance) -> float:
         best = max([floor, *(float(np.sqrt(risk)) - limit for risk, limit in risks)])
     if best > floor:
         return best
-    calmest = import_module("optimization.engine.convex.general").least_risk(free)
+    calmest = import_module("optimization.engine.convex.least_risk").least_risk(free)
     _, _, slope, _ = ratio_parts(free, calmest)
     return max(floor, minimise_linear(slope, region).value)

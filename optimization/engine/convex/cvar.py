@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 import highspy
 import numpy as np
 
-from optimization.engine.convex.certificate import Evidence, tail_weights
+from optimization.engine.convex.certificate import Evidence
 from optimization.engine.convex.highs import LinearProgramme, SparseMatrix, run_highs
 from optimization.engine.convex.instance import Instance
 from optimization.engine.convex.linear import minimise_linear
 from optimization.engine.convex.quadratic import IntArray, Mask, QuadraticProgramme
+from optimization.engine.convex.tail import tail_weights
 from optimization.engine.errors import SolverFailureError
 from optimization.engine.moments import Sums, sample_covariance
 from optimization.engine.problem import FloatArray

@@ -9,7 +9,7 @@ from optimization.engine.convex.cardinality import SearchState, branch_and_bound
 from optimization.engine.convex.conflict import conflict_error
 from optimization.engine.convex.explain import figure_of
 from optimization.engine.convex.instance import HELD, Instance
-from optimization.engine.convex.solver import FAILURE, solution_of
+from optimization.engine.convex.solution import FAILURE, solution_of
 from optimization.engine.convex.soundness import check_solvable
 from optimization.engine.errors import (
     InfeasibleProblemError,

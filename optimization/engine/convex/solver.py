@@ -3,37 +3,19 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from enum import StrEnum
 from functools import partial
-from importlib import import_module
 
-import numpy as np
-
-from optimization.engine.convex.answer import (
-    FEASIBLE,
-    Answer,
-    answer_of,
-    free_of_size,
-    most_invested,
-)
-from optimization.engine.convex.certificate import (
-    RATIOS,
-    Evidence,
-)
 from optimization.engine.convex.conflict import conflict_error
-from optimization.engine.convex.explain import binding_constraints
-from optimization.engine.convex.fast import COLD, FastOutcome, Warm, is_fast, solve_fast
+from optimization.engine.convex.fast import COLD, Warm
 from optimization.engine.convex.instance import CONVEX, Instance, instance_of
-from optimization.engine.convex.linear import minimise_linear
+from optimization.engine.convex.paths import solve_generally, solve_instance
 from optimization.engine.convex.rules import is_rule, solve_rule
+from optimization.engine.convex.search import search_solution
+from optimization.engine.convex.solution import FAILURE, describe_plainly, solution_of
 from optimization.engine.convex.soundness import (
-    check_deviations,
-    check_risk,
     check_solvable,
-    no_excess,
 )
-from optimization.engine.description import describe_portfolio
 from optimization.engine.errors import (
     InfeasibleProblemError,
     InvalidProblemError,
@@ -43,7 +25,7 @@ from optimization.engine.errors import (
 )
 from optimization.engine.feasible import check_bounds
 from optimization.engine.moments import SAMPLE
-from optimization.engine.problem import Description, FloatArray, Objective, Problem, Solution
+from optimization.engine.problem import Problem, Solution
 from optimization.engine.registry import SolveContext
 
 
@@ -52,18 +34,6 @@ class Solver(StrEnum):
 
     AUTO = "auto"
     GENERAL = "general"
-
-
-SHARP = 1e-12
-"""Relative gap beyond which an answer shows its solver's rounding."""
-
-NO_GAIN = 1e-9
-"""A gain this small, relative to the portfolio's returns, is the rounding of a cone's solver."""
-
-FAILURE = (
-    "no solver found a portfolio that it could prove to be feasible and near the optimum; loosen"
-    " the tightest constraint, leave out assets that hardly move, or choose another objective"
-)
 
 
 def solve_convex(problem: Problem, context: SolveContext) -> Solution:
@@ -126,8 +96,7 @@ def solve_and_report(
     if is_rule(instance.objective):
         return _rule_solution(instance, started), COLD
     if is_combinatorial(instance):
-        search = import_module("optimization.engine.convex.search")
-        return search.search_solution(instance, context or SolveContext(), started), COLD
+        return search_solution(instance, context or SolveContext(), started), COLD
     with explained_conflicts(instance):
         check_solvable(instance)
         answer, warm = solve_instance(instance, warm)
@@ -147,112 +116,6 @@ def explained_conflicts(instance: Instance) -> Iterator[None]:
         raise conflict_error(instance) from error
 
 
-def solve_instance(instance: Instance, warm: Warm = COLD) -> tuple[Answer, Warm]:
-    """Solve by the fast path where there is one, and by the general path where that fails.
-
-    Raises:
-        EngineError: See ``optimization.engine.errors``.
-    """
-    free = free_of_size(instance)
-    if free is not instance:
-        answer, warm = solve_instance(free, warm)
-        weights = most_invested(instance, answer.weights)
-        violation = instance.violation_of_amounts(weights)
-        return replace(answer, weights=weights, violation=violation), warm
-    fast, tried = None, ""
-    if is_fast(instance):
-        try:
-            outcome = solve_fast(instance, warm)
-            tried = f" after {outcome.solver}"
-            fast = fast_answer(instance, outcome)
-        except SolverFailureError:
-            tried = tried or ("" if instance.cones else " after the fast path")
-        else:
-            if fast.is_certified:
-                return fast, outcome.warm
-    return solve_generally(instance, fast, tried), COLD
-
-
-def solve_generally(instance: Instance, fast: Answer | None = None, tried: str = "") -> Answer:
-    """Solve by the general path.
-
-    Args:
-        instance: What to solve.
-        fast: A fast path's answer whose certificate did not do, if there is one.
-        tried: What the solver's name ends with.
-
-    Raises:
-        EngineError: See ``optimization.engine.errors``.
-    """
-    minimise_linear(np.zeros(instance.region.n_assets), instance.region)  # or it is infeasible
-    only = instance.region.only_portfolio
-    if only is not None:
-        if instance.violation_of_amounts(only) > FEASIBLE:
-            raise InfeasibleProblemError("no portfolio satisfies every constraint", ["constraints"])
-        answer = answer_of(instance, only, Evidence(), "bounds")
-        # There is no other portfolio that could be better.
-        return replace(answer, certificate=replace(answer.certificate, gap=0.0))
-    check_deviations(instance)
-    check_risk(instance)
-    best = fast
-    try:
-        for answer in _general_answers(instance):
-            if best is None or answer.rank < best.rank:
-                best = replace(answer, solver=answer.solver + tried)
-            elif best is fast:
-                best = replace(fast, solver=f"{fast.solver}, no worse than {answer.solver}")
-            if best.is_certified:
-                break
-    except InfeasibleProblemError:
-        if instance.cones and instance.objective in RATIOS:
-            _check_gain_within_cones(instance)
-        raise
-    if best is None:
-        raise SolverFailureError("no solver gave an answer")
-    return best
-
-
-def _general_answers(instance: Instance) -> Iterator[Answer]:
-    """What the general path's attempts come to, those left out that come to nothing."""
-    general = import_module("optimization.engine.convex.general")
-    for found in general.solve_general(instance):
-        try:
-            answer = answer_of(instance, found.weights, found.evidence, found.solver)
-        except SolverFailureError:
-            continue  # a ratio of nothing held; the next attempt may hold something
-        yield answer
-
-
-def _check_gain_within_cones(instance: Instance) -> None:
-    """Refuse a ratio whose numerator is positive only where a deviation is too large.
-
-    Raises:
-        NoExcessReturnError: No portfolio within the deviations gains.
-        InfeasibleProblemError: No portfolio is within them.
-    """
-    if instance.objective == Objective.MAXIMIZE_DIVERSIFICATION:
-        return
-    problem = replace(instance.problem, objective=Objective.MAXIMIZE_RETURN)
-    richest, _ = solve_instance(replace(instance, problem=problem))
-    if richest.certificate.value >= -NO_GAIN * instance.return_scale:
-        raise no_excess(instance)
-
-
-def fast_answer(instance: Instance, outcome: FastOutcome) -> Answer:
-    """Certify a fast path's answer, and polish it first if that shows rounding."""
-    answer = answer_of(instance, outcome.weights, outcome.evidence, outcome.solver)
-    if answer.certificate.gap <= SHARP or outcome.polish is None:
-        return answer
-    try:
-        weights = outcome.polish()
-        if weights is None:
-            return answer
-        polished = answer_of(instance, weights, outcome.evidence, outcome.solver)
-    except SolverFailureError:
-        return answer
-    return min(polished, answer, key=lambda item: item.certificate.gap)
-
-
 def _rule_solution(instance: Instance, started: float) -> Solution:
     outcome = solve_rule(instance)
     return Solution(
@@ -262,39 +125,8 @@ def _rule_solution(instance: Instance, started: float) -> Solution:
         optimality_gap=outcome.gap,
         max_violation=max(instance.violation(outcome.weights), 0.0),
         covariance=instance.covariance.kind if instance.uses_covariance else SAMPLE,
-        describe=partial(_describe_plainly, instance, outcome.weights),
+        describe=partial(describe_plainly, instance, outcome.weights),
     )
-
-
-def solution_of(instance: Instance, answer: Answer, started: float) -> Solution:
-    """What is reported about an answer, its description left to whoever asks.
-
-    Raises:
-        SolverFailureError: It breaks a constraint.
-    """
-    gap = answer.certificate.gap
-    violation = max(answer.violation, instance.violation_of_holdings(answer.weights))
-    if violation > FEASIBLE:
-        raise SolverFailureError(FAILURE, ["constraints", "objective"])
-    return Solution(
-        weights=answer.weights,
-        solver=answer.solver,
-        solve_time=time.perf_counter() - started,
-        optimality_gap=gap if np.isfinite(gap) else None,
-        max_violation=violation,
-        covariance=instance.covariance.kind if instance.uses_covariance else SAMPLE,
-        describe=partial(_describe, instance, answer),
-    )
-
-
-def _describe_plainly(instance: Instance, weights: FloatArray) -> Description:
-    return describe_portfolio(weights, instance.problem, instance.covariance)
-
-
-def _describe(instance: Instance, answer: Answer) -> Description:
-    binding = binding_constraints(instance, answer.weights, answer.certificate, answer.evidence)
-    described = _describe_plainly(instance, answer.weights)
-    return replace(described, binding=binding)
 
 
 def is_combinatorial(instance: Instance) -> bool:

@@ -110,7 +110,7 @@ def check_risk(instance: Instance) -> None:
 def _check_least_risk(gaining: Instance) -> None:
     """The same where limits on trades or deviations matter, by the general path."""
     try:
-        calm = import_module("optimization.engine.convex.general").least_risk(gaining)
+        calm = import_module("optimization.engine.convex.least_risk").least_risk(gaining)
     except (InfeasibleProblemError, SolverFailureError):
         return
     if gaining.violation_of_amounts(calm) <= ROUGH:

@@ -10,7 +10,7 @@ import pytest
 from optimization.engine import AssetBounds, Group, Objective, solve
 from optimization.engine.convex.explain import two_digits
 from optimization.engine.convex.instance import instance_of
-from optimization.engine.convex.solver import solve_instance
+from optimization.engine.convex.paths import solve_instance
 from optimization.engine.measures import describe
 from optimization.engine.problem import Constraints, Problem
 
