@@ -43,20 +43,8 @@ from optimization.engine.errors import (
     NoExcessReturnError,
     SolverFailureError,
 )
+from optimization.engine.objectives import CORE, RULES
 
-CORE = (
-    Objective.MINIMIZE_VARIANCE,
-    Objective.MAXIMIZE_SHARPE,
-    Objective.MAXIMIZE_RETURN,
-    Objective.MINIMIZE_CVAR,
-    Objective.MAXIMIZE_SORTINO,
-)
-RULES = (
-    Objective.RISK_PARITY,
-    Objective.HIERARCHICAL_RISK_PARITY,
-    Objective.EQUAL_WEIGHT,
-    Objective.INVERSE_VOLATILITY,
-)
 CERTIFIED, FEASIBLE = 1e-8, 1e-9
 REFERENCE = 1e-6
 """What the independent model's interior point can tell apart."""

@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.engine import factor_returns
-from benchmarks.engine_report import OBJECTIVES
+from optimization.engine.objectives import CORE
 from tests.e2e.client import optimise, receive
 from tests.e2e.harness import Server, data_folder, server_environment, serving
 
@@ -94,7 +94,7 @@ async def compare(socket: ClientConnection, rounds: int) -> dict[str, Any]:
 async def worker_times(socket: ClientConnection, rounds: int) -> dict[str, dict[str, float]]:
     """Milliseconds per objective that a worker spent on 20 assets, and the solve's part of them."""
     found = {}
-    for objective in OBJECTIVES:
+    for objective in CORE:
         spent, solved = [], []
         for _ in range(rounds):
             _, result = await timed(

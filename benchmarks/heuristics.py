@@ -38,6 +38,7 @@ from optimization.engine.heuristics.holdings import Holdings
 from optimization.engine.heuristics.landscape import Landscape
 from optimization.engine.heuristics.reference import reference_of
 from optimization.engine.moments import estimate_covariance
+from optimization.engine.objectives import CORE
 from optimization.engine.problem import (
     Constraints,
     FloatArray,
@@ -53,13 +54,6 @@ OURS = {
     "annealing": Method.SIMULATED_ANNEALING,
     "swarm": Method.PARTICLE_SWARM,
 }
-CONVEX = (
-    Objective.MINIMIZE_VARIANCE,
-    Objective.MAXIMIZE_SHARPE,
-    Objective.MAXIMIZE_RETURN,
-    Objective.MINIMIZE_CVAR,
-    Objective.MAXIMIZE_SORTINO,
-)
 
 
 @dataclass(frozen=True)
@@ -104,7 +98,7 @@ def cases() -> Iterable[Case]:
     """Everything that is promised, and three things that only a search can do."""
     for assets, days, seconds, goal in ((5, 252, 0.1, 1e-3), (20, 1260, 0.5, 1e-2)):
         returns, symbols = real(assets, days)
-        for objective in CONVEX:
+        for objective in CORE:
             problem = Problem(
                 returns=returns,
                 symbols=symbols,
@@ -113,7 +107,7 @@ def cases() -> Iterable[Case]:
             )
             yield Case(f"{objective} {assets}/{days}", problem, seconds, goal)
     returns, symbols = factor_model(50, 1260)
-    for objective in CONVEX[:2]:
+    for objective in CORE[:2]:
         limits = Constraints(max_weight=0.1)
         problem = Problem(returns=returns, symbols=symbols, objective=objective, constraints=limits)
         yield Case(f"{objective} 50/1260", problem, 2.0, 1e-2)

@@ -33,19 +33,19 @@ from benchmarks.quantum_circuits import Row, against_qiskit, gradients, selectio
 from optimization.engine.heuristics.search import relative_gap
 from optimization.engine.measures import cost_function
 from optimization.engine.moments import sample_covariance
-from optimization.engine.problem import Constraints, Method, Objective, Problem, Progress, Solution
+from optimization.engine.objectives import CORE
+from optimization.engine.problem import Constraints, Method, Problem, Progress, Solution
 from optimization.engine.quantum.encoding import LotEncoding
 from optimization.engine.quantum.landscape import Landscape, Valuation
 from optimization.engine.registry import solve
 
-OBJECTIVES = tuple(Objective)[:5]
 QUANTUM = {"qaoa": Method.QAOA, "vqe": Method.VQE}
 
 
 def portfolios(instances: int) -> Iterator[Row]:
     """Whole solves of 5, 8 and 20 assets."""
     for assets, goal in ((5, 1e-3), (8, 2.5e-3), (20, None)):
-        for objective in OBJECTIVES:
+        for objective in CORE:
             problems = [
                 Problem(
                     returns=returns,

@@ -13,16 +13,12 @@ import numpy as np
 from sklearn.covariance import LedoitWolf
 
 from optimization.engine import Objective, Problem
+from optimization.engine.objectives import RATIOS
 from optimization.engine.problem import FloatArray
 
 cp: Any = cvxpy
 
 YEAR = 252
-RATIOS = (
-    Objective.MAXIMIZE_SHARPE,
-    Objective.MAXIMIZE_SORTINO,
-    Objective.MAXIMIZE_DIVERSIFICATION,
-)
 
 
 ROUNDING = 1e-12

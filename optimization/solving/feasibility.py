@@ -4,15 +4,13 @@ import numpy as np
 
 from optimization.engine.errors import EngineError, NoExcessReturnError
 from optimization.engine.feasible import FeasibleSet
-from optimization.engine.problem import Method, Objective, Problem
+from optimization.engine.objectives import EXCESS_RATIOS
+from optimization.engine.problem import Method, Problem
 from optimization.engine.registry import check_available
 from optimization.engine.support import check_supported
 from optimization.errors import InvalidRequestError
 from optimization.models import Kind, OptimizationRequest
 from optimization.solving.problems import MarketProblem, build_problem
-
-RATIO_OBJECTIVES = frozenset({Objective.MAXIMIZE_SHARPE, Objective.MAXIMIZE_SORTINO})
-"""Objectives without a maximum unless some portfolio beats the risk-free rate."""
 
 
 def check_request(request: OptimizationRequest) -> MarketProblem:
@@ -27,7 +25,7 @@ def check_request(request: OptimizationRequest) -> MarketProblem:
         market = build_problem(request)
         check_supported(Method(request.method), market.problem)
         feasible = FeasibleSet.of(market.problem)
-        seeks_ratio = market.problem.objective in RATIO_OBJECTIVES
+        seeks_ratio = market.problem.objective in EXCESS_RATIOS
         if seeks_ratio and request.kind == Kind.OPTIMIZATION:
             _check_excess_return(market.problem, feasible)
     except EngineError as error:

@@ -4,12 +4,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from optimization.engine.convex.certificate import RATIOS, Certificate, Evidence, certify
+from optimization.engine.convex.certificate import Certificate, Evidence, certify
 from optimization.engine.convex.instance import TINY, Instance
 from optimization.engine.convex.multipliers import cone_multipliers
 from optimization.engine.convex.ratio import holds_nothing, shrink_into
 from optimization.engine.convex.region import Region
 from optimization.engine.convex.soundness import check_bounded
+from optimization.engine.objectives import RATIOS
 from optimization.engine.problem import FloatArray
 
 CERTIFIED = 1e-8

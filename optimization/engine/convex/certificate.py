@@ -18,6 +18,7 @@ from optimization.engine.convex.linear import LinearOptimum, minimise_linear
 from optimization.engine.convex.ratio import cone_of, holds_nothing
 from optimization.engine.convex.tail import tail_weights, within_tail
 from optimization.engine.errors import SolverFailureError
+from optimization.engine.objectives import RATIOS
 from optimization.engine.problem import FloatArray, Objective
 
 RATIO_ROUNDS = 50
@@ -29,14 +30,6 @@ CANCELLED = 1e-10
 SMALL = 1e-3
 """A risk below this share of a typical asset's counts as this share: a gap relative to nothing
 would say nothing."""
-
-RATIOS = frozenset(
-    {
-        Objective.MAXIMIZE_SHARPE,
-        Objective.MAXIMIZE_SORTINO,
-        Objective.MAXIMIZE_DIVERSIFICATION,
-    }
-)
 
 
 @dataclass(frozen=True)

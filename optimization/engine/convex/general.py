@@ -8,9 +8,10 @@ import cvxpy
 import numpy as np
 
 from optimization.engine.convex.builders import BUILDERS, make_form
-from optimization.engine.convex.certificate import RATIOS, Evidence
+from optimization.engine.convex.certificate import Evidence
 from optimization.engine.convex.instance import Instance
 from optimization.engine.convex.programme import solve_programme
+from optimization.engine.objectives import RATIOS
 from optimization.engine.problem import FloatArray
 
 cp: Any = cvxpy  # its functions are assembled at import, out of a type checker's sight

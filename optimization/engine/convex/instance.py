@@ -8,6 +8,7 @@ import numpy as np
 
 from optimization.engine.convex.region import Region, Row, region_of, weights_by_symbol
 from optimization.engine.moments import Covariance, Estimate, Sums, estimate_covariance, mean_of
+from optimization.engine.objectives import BY_COVARIANCE
 from optimization.engine.problem import TRADING_DAYS, FloatArray, Objective, Problem
 
 TINY = float(np.finfo(np.float64).tiny)
@@ -20,34 +21,6 @@ NOTHING = 1e-12
 
 CONSTANT = 1e-13
 """A deviation this small beside the returns themselves is rounding."""
-
-CONVEX = frozenset(
-    {
-        Objective.MAXIMIZE_SHARPE,
-        Objective.MINIMIZE_VARIANCE,
-        Objective.MAXIMIZE_RETURN,
-        Objective.MINIMIZE_CVAR,
-        Objective.MAXIMIZE_SORTINO,
-        Objective.MAXIMIZE_UTILITY,
-        Objective.MAXIMIZE_DIVERSIFICATION,
-        Objective.MINIMIZE_MAD,
-        Objective.MINIMIZE_CDAR,
-        Objective.MINIMIZE_MAX_DRAWDOWN,
-    }
-)
-"""Objectives with an exact solver."""
-
-COVARIANCE_OBJECTIVES = frozenset(
-    {
-        Objective.MAXIMIZE_SHARPE,
-        Objective.MINIMIZE_VARIANCE,
-        Objective.MAXIMIZE_UTILITY,
-        Objective.MAXIMIZE_DIVERSIFICATION,
-        Objective.RISK_PARITY,
-        Objective.HIERARCHICAL_RISK_PARITY,
-        Objective.INVERSE_VOLATILITY,
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -157,7 +130,7 @@ class Instance:
     @property
     def uses_covariance(self) -> bool:
         """Whether the answer depends on Σ."""
-        return self.objective in COVARIANCE_OBJECTIVES or bool(self.deviations)
+        return self.objective in BY_COVARIANCE or bool(self.deviations)
 
     def net(self, weights: FloatArray) -> FloatArray:
         """Excess returns of a portfolio net of costs, shape (T,)."""

@@ -13,7 +13,7 @@ from optimization.engine.convex.answer import (
     free_of_size,
     most_invested,
 )
-from optimization.engine.convex.certificate import RATIOS, Evidence
+from optimization.engine.convex.certificate import Evidence
 from optimization.engine.convex.fast import COLD, FastOutcome, Warm, is_fast, solve_fast
 from optimization.engine.convex.instance import Instance
 from optimization.engine.convex.linear import minimise_linear
@@ -22,6 +22,7 @@ from optimization.engine.errors import (
     InfeasibleProblemError,
     SolverFailureError,
 )
+from optimization.engine.objectives import RATIOS
 from optimization.engine.problem import Objective
 
 SHARP = 1e-12

@@ -73,11 +73,6 @@ def solve_rule(instance: Instance) -> RuleOutcome:
     return outcome
 
 
-def is_rule(objective: Objective) -> bool:
-    """Whether an objective is a rule."""
-    return objective in _RULES
-
-
 def _equal_weight(instance: Instance) -> RuleOutcome:
     n = instance.region.n_assets
     return RuleOutcome(np.full(n, 1.0 / n), "closed form")

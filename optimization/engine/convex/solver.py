@@ -8,9 +8,9 @@ from functools import partial
 
 from optimization.engine.convex.conflict import conflict_error
 from optimization.engine.convex.fast import COLD, Warm
-from optimization.engine.convex.instance import CONVEX, Instance, instance_of
+from optimization.engine.convex.instance import Instance, instance_of
 from optimization.engine.convex.paths import solve_generally, solve_instance
-from optimization.engine.convex.rules import is_rule, solve_rule
+from optimization.engine.convex.rules import solve_rule
 from optimization.engine.convex.search import search_solution
 from optimization.engine.convex.solution import FAILURE, describe_plainly, solution_of
 from optimization.engine.convex.soundness import (
@@ -25,6 +25,7 @@ from optimization.engine.errors import (
 )
 from optimization.engine.feasible import check_bounds
 from optimization.engine.moments import SAMPLE
+from optimization.engine.objectives import CONVEX, RULES
 from optimization.engine.problem import Problem, Solution
 from optimization.engine.registry import SolveContext
 
@@ -43,7 +44,7 @@ def solve_convex(problem: Problem, context: SolveContext) -> Solution:
         EngineError: See ``optimization.engine.errors``.
     """
     started = time.perf_counter()
-    if problem.objective not in CONVEX and not is_rule(problem.objective):
+    if problem.objective not in CONVEX | RULES:
         raise UnsupportedProblemError(
             f"mean_variance solves convex objectives and {problem.objective} is none; use"
             " genetic_algorithm, simulated_annealing or particle_swarm",
@@ -64,7 +65,7 @@ def solve_convex(problem: Problem, context: SolveContext) -> Solution:
 
 def _general_solution(instance: Instance, started: float) -> Solution:
     """The general path's answer, for who wants a second opinion on a fast path's."""
-    if is_rule(instance.objective) or is_combinatorial(instance):
+    if instance.objective in RULES or is_combinatorial(instance):
         raise UnsupportedProblemError(
             "solver general solves one convex programme, which a rule, max_assets and min_position"
             " are not; leave parameters.solver out",
@@ -93,7 +94,7 @@ def solve_and_report(
         EngineError: See ``optimization.engine.errors``.
     """
     started = time.perf_counter() if started is None else started
-    if is_rule(instance.objective):
+    if instance.objective in RULES:
         return _rule_solution(instance, started), COLD
     if is_combinatorial(instance):
         return search_solution(instance, context or SolveContext(), started), COLD
@@ -133,4 +134,4 @@ def is_combinatorial(instance: Instance) -> bool:
     """Whether the constraints need a search over which assets are held."""
     constraints = instance.problem.constraints
     fewer = constraints.max_assets is not None and constraints.max_assets < len(instance.mean)
-    return not is_rule(instance.objective) and (fewer or bool(constraints.min_position))
+    return instance.objective not in RULES and (fewer or bool(constraints.min_position))

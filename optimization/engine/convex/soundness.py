@@ -5,7 +5,7 @@ from importlib import import_module
 
 import numpy as np
 
-from optimization.engine.convex.certificate import RATIOS, ratio_parts
+from optimization.engine.convex.certificate import ratio_parts
 from optimization.engine.convex.deviation import nearest_within
 from optimization.engine.convex.instance import Instance
 from optimization.engine.convex.linear import minimise_linear
@@ -18,6 +18,7 @@ from optimization.engine.errors import (
     SolverFailureError,
     UnboundedProblemError,
 )
+from optimization.engine.objectives import RATIOS
 from optimization.engine.problem import FloatArray, Objective
 
 RISKLESS = 1e-8

@@ -20,9 +20,9 @@ from optimization.engine.heuristics.search import Move, Run
 from optimization.engine.heuristics.swarm import swarm
 from optimization.engine.measures import HELD, cost_function
 from optimization.engine.moments import SAMPLE, estimate_covariance
+from optimization.engine.objectives import BY_COVARIANCE, SEARCHED
 from optimization.engine.problem import Objective, Problem, Progress, Solution
 from optimization.engine.registry import SolveContext
-from optimization.engine.support import SEARCH_OBJECTIVES
 
 _TREATED = frozenset(
     f"constraints.{name}"
@@ -34,8 +34,6 @@ _BY_MOMENTS = frozenset(
     {Objective.MINIMIZE_VARIANCE, Objective.MAXIMIZE_SHARPE, Objective.MAXIMIZE_RETURN}
 )
 """Objectives whose cost does not grow with the number of days."""
-
-_COVARIANCE_OBJECTIVES = frozenset({Objective.MINIMIZE_VARIANCE, Objective.MAXIMIZE_SHARPE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +106,7 @@ def _solve(problem: Problem, context: SolveContext, strategy: Strategy) -> Solut
         solve_time=perf_counter() - started,
         optimality_gap=run.gap,
         max_violation=holdings.violation(weights),
-        covariance=covariance.kind if problem.objective in _COVARIANCE_OBJECTIVES else SAMPLE,
+        covariance=covariance.kind if problem.objective in BY_COVARIANCE else SAMPLE,
         describe=partial(describe_portfolio, weights, problem, covariance),
         diagnostics=_diagnostics(run, problem, context),
     )
@@ -119,7 +117,7 @@ def _budget(problem: Problem, context: SolveContext, strategy: Strategy) -> Budg
     n = problem.n_assets
     by_moments = problem.objective in _BY_MOMENTS
     per_asset = 1200 if by_moments else 500
-    if problem.objective in SEARCH_OBJECTIVES:
+    if problem.objective in SEARCHED:
         per_asset *= 3  # rugged: more valleys to look into
     enough = min(per_asset * n, 60_000, 12_000_000 / n)
     evaluations = strategy.effort * max(6000, enough)

@@ -14,7 +14,8 @@ from optimization.engine.feasible import SLACK, FeasibleSet, asset_bounds
 from optimization.engine.heuristics.reference import reference_of
 from optimization.engine.heuristics.search import relative_gap
 from optimization.engine.moments import SAMPLE, estimate_covariance
-from optimization.engine.problem import FloatArray, Method, Objective, Problem, Solution
+from optimization.engine.objectives import BY_COVARIANCE
+from optimization.engine.problem import FloatArray, Method, Problem, Solution
 from optimization.engine.quantum.ansatz import Ansatz
 from optimization.engine.quantum.gates import CircuitCost, Gate, circuit_cost
 from optimization.engine.quantum.landscape import Landscape, Valuation
@@ -33,8 +34,6 @@ from optimization.engine.registry import SolveContext
 
 _TREATED = frozenset({"constraints.max_assets"})
 """Constraints besides bounds and budget that are treated."""
-
-_COVARIANCE_OBJECTIVES = frozenset({Objective.MINIMIZE_VARIANCE, Objective.MAXIMIZE_SHARPE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +108,7 @@ def solve_variational(problem: Problem, context: SolveContext, recipe: Recipe) -
         solve_time=perf_counter() - started,
         optimality_gap=relative_gap(cost, reference.bound),
         max_violation=feasible.violation(weights),
-        covariance=covariance.kind if problem.objective in _COVARIANCE_OBJECTIVES else SAMPLE,
+        covariance=covariance.kind if problem.objective in BY_COVARIANCE else SAMPLE,
         describe=partial(describe_portfolio, weights, problem, covariance),
         diagnostics=diagnostics,
     )

@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 
 from optimization.engine.errors import UnsupportedProblemError
+from optimization.engine.objectives import SEARCHED
 from optimization.engine.problem import Constraints, Method, Objective, Problem
 from optimization.engine.registry import solve
-from optimization.engine.support import SEARCH_METHODS, SEARCH_OBJECTIVES
+from optimization.engine.support import SEARCH_METHODS
 
 _RETURNS = np.random.default_rng(0).normal(0.001, 0.01, (50, 3))
 
 
-@pytest.mark.parametrize("objective", sorted(SEARCH_OBJECTIVES))
+@pytest.mark.parametrize("objective", sorted(SEARCHED))
 def test_the_exact_method_names_the_methods_that_can(objective: Objective) -> None:
     problem = Problem(returns=_RETURNS, symbols=("A", "B", "C"), objective=objective)
     with pytest.raises(UnsupportedProblemError) as caught:

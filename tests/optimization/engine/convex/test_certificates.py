@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.certificates import CORE, run_one
+from benchmarks.certificates import run_one
 from optimization.engine import Constraints, Objective, Problem, measures, solve
+from optimization.engine.objectives import CORE
 
 OTHERS = (
     Objective.MAXIMIZE_UTILITY,
