@@ -5,7 +5,11 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from marketdata.errors import MarketDataError
 from marketdata.redis_client import redis_client, redis_key
+from marketdata.selectors import check_symbols
+from optimization.errors import InvalidRequestError
+from optimization.solving.problems import market_data_error
 
 MAX_WAITING = 1000
 """Events kept while no watcher runs; the oldest are dropped beyond it."""
@@ -30,7 +34,19 @@ def events_key() -> str:
 
 
 def event_post(event: MarketEvent) -> None:
-    """Hand an event to the watcher."""
+    """Hand an event to the watcher.
+
+    Raises:
+        InvalidRequestError: It says nothing.
+        MarketDataUnavailableError: It concerns a symbol that nobody has prices of.
+    """
+    if not event.headline.strip():
+        raise InvalidRequestError("headline is empty; say what happened", ["headline"])
+    if event.symbols:
+        try:
+            check_symbols(event.symbols, 0)
+        except MarketDataError as error:
+            raise market_data_error(error, event.symbols) from error
     key = events_key()
     with redis_client().pipeline() as pipe:
         pipe.rpush(key, json.dumps(asdict(event)))

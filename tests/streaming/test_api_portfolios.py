@@ -91,7 +91,17 @@ def test_an_event_is_handed_to_the_watcher(client: Client) -> None:
     assert list(take_events()) == []
 
 
-def test_an_event_without_a_headline_is_refused(client: Client) -> None:
-    answer = post(client, "/api/v1/events/", symbols=["AAPL"])
+@pytest.mark.parametrize("headline", [{}, {"headline": ""}, {"headline": "  "}])
+def test_an_event_without_a_headline_is_refused(client: Client, headline: dict[str, str]) -> None:
+    answer = post(client, "/api/v1/events/", symbols=["AAPL"], **headline)
     assert answer.status_code == 422
     assert answer.json()["fields"] == ["headline"]
+    assert list(take_events()) == []
+
+
+def test_an_event_about_a_symbol_without_prices_is_refused_by_its_name(client: Client) -> None:
+    answer = post(client, "/api/v1/events/", headline="Apple reports", symbols=["KO", "AAPLE"])
+    assert answer.status_code == 422
+    assert answer.json()["fields"] == ["symbols[1]"]
+    assert "did you mean AAPL?" in answer.json()["detail"]
+    assert list(take_events()) == []

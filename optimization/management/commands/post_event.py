@@ -7,6 +7,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from redis.exceptions import RedisError
 
+from optimization.command_line import refusal
+from optimization.errors import RequestError
 from optimization.watching.events import MarketEvent, event_post
 
 
@@ -26,6 +28,8 @@ class Command(BaseCommand):
         event = MarketEvent(options["headline"], tuple(options["symbols"]))
         try:
             event_post(event)
+        except RequestError as error:
+            raise refusal(error) from error
         except RedisError as error:
             raise CommandError(
                 f"Redis cannot be reached ({error}); is the server running? see manage.py doctor"
