@@ -1,6 +1,6 @@
 """The quantum methods against the exact optimum, other samplers, qiskit-finance and lightning.
 
-Four tables, one run, two to three minutes on one core:
+Four tables, one run, four minutes on one core:
 
 portfolios  QAOA and VQE as the server runs them, their gap to the exact optimum; beside them the
             same refinement with bitstrings drawn uniformly, simulated annealing in the same time,
@@ -39,6 +39,9 @@ from optimization.engine.quantum.encoding import LotEncoding
 from optimization.engine.quantum.landscape import Landscape, Valuation
 from optimization.engine.registry import solve
 
+LIFT = 10
+"""How many times as often as uniform sampling a circuit is to draw the optimum: the goal."""
+
 QUANTUM = {"qaoa": Method.QAOA, "vqe": Method.VQE}
 
 
@@ -66,6 +69,7 @@ def _answers(problems: list[Problem], case: str, goal: float | None) -> Iterator
         gaps = [_gap(each[1]) for each in solved]
         uniform = [each[1].diagnostics["control"]["optimality_gap"] for each in solved]
         worst, infeasible = max(gaps), max(each[1].max_violation for each in solved)
+        lifts = [each[1].diagnostics["lift"] for each in solved]
         yield {
             "case": case,
             "method": name,
@@ -74,9 +78,12 @@ def _answers(problems: list[Problem], case: str, goal: float | None) -> Iterator
             "worst_gap": worst,
             "violation": infeasible,
             "p_feasible": min(each[1].diagnostics["p_feasible"] for each in solved),
-            "lift": statistics.median(each[1].diagnostics["lift"] for each in solved),
+            "lift": statistics.median(lifts),
+            "least_lift": min(lifts),
             "goal": goal,
-            "goal_met": None if goal is None else worst <= goal and infeasible <= 1e-12,
+            "goal_met": None
+            if goal is None
+            else worst <= goal and infeasible <= 1e-12 and statistics.median(lifts) >= LIFT,
         }
         if name == "qaoa":
             yield {"case": case, "method": "uniform", "worst_gap": max(uniform)}
@@ -149,7 +156,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--instances", type=int, default=2)
+    parser.add_argument("--instances", type=int, default=4)
     parser.add_argument("--only", choices=list(TABLES), help="one table")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()

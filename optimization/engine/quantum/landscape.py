@@ -186,11 +186,9 @@ class ConditionalValue:
         self._costs = costs
         self._share = share
         self._order = np.argsort(costs, kind="stable")
-        self.evaluations = 0
 
     def __call__(self, probabilities: FloatArray) -> tuple[float, FloatArray]:
         """The value, and its derivative by each probability."""
-        self.evaluations += 1
         if self._share >= 1.0:
             return float(probabilities @ self._costs), self._costs
         reached = np.cumsum(probabilities[self._order])

@@ -18,6 +18,9 @@ FULL_DEVICE = "lightning.qubit"
 SAMPLES = 1024
 """Bitstrings drawn from exact probabilities at the end of a round."""
 
+SAMPLED_SHARE = 0.2
+"""Share of the best samples that angles are optimised for where all there is are samples."""
+
 MAX_AMPLITUDES = 2_000_000
 """Limit of layers times bitstrings: a gradient keeps four arrays of that many, 128 MB together."""
 
@@ -37,6 +40,23 @@ OWN_PARAMETERS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Defaults:
+    """What a method uses unless the request says otherwise.
+
+    Attributes:
+        layers: Layers of its circuit where gradients are exact.
+        sampled_layers: The same where there are only samples and angles are dear.
+        shares: Shares of the best samples that exact angles are optimised for, one after another.
+        iterations: Iterations a round of all shares together.
+    """
+
+    layers: int
+    sampled_layers: int
+    shares: tuple[float, ...]
+    iterations: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class QuantumParameters:
     """How a circuit is run and how long its angles are searched.
 
@@ -49,7 +69,8 @@ class QuantumParameters:
         qubits: Largest number of qubits of one circuit.
         rounds: Largest number of refinement rounds.
         iterations: Largest number of optimiser iterations a round.
-        alpha: Share of the best samples that the angles are optimised for.
+        shares: Shares of the best samples that the angles are optimised for, one after another;
+            the last is the request's ``alpha``.
         time_limit: Seconds after which no further round starts.
         target_gap: Relative gap to the exact optimum at which to stop, or None.
         seed: As given by the caller, for the record.
@@ -63,19 +84,18 @@ class QuantumParameters:
     qubits: int
     rounds: int
     iterations: int
-    alpha: float
+    shares: tuple[float, ...]
     time_limit: float
     target_gap: float | None
     seed: int | None
 
     @classmethod
-    def of(cls, parameters: Mapping[str, Any], *, layers: int, sampled_layers: int) -> Self:
+    def of(cls, parameters: Mapping[str, Any], defaults: Defaults) -> Self:
         """The parameters of a request, completed by defaults.
 
         Args:
             parameters: As on the wire.
-            layers: The method's default where gradients are exact.
-            sampled_layers: Its default where there are only samples.
+            defaults: The method's own.
 
         Raises:
             InvalidProblemError: A parameter is unknown or has no sensible value.
@@ -93,8 +113,10 @@ class QuantumParameters:
         shots = parameters.get("shots")
         seed = parameters.get("seed")
         qubits = whole(parameters, "qubits", 12, 4, MAX_QUBITS)
-        default_layers = layers if exact or noise else sampled_layers
+        default_layers = defaults.layers if exact or noise else defaults.sampled_layers
         layers = whole(parameters, "layers", default_layers, 1, 50)
+        wider = defaults.shares if exact or noise else (SAMPLED_SHARE,)
+        alpha = number(parameters, "alpha", wider[-1], 1e-3, 1.0)
         _refuse_too_large(layers, qubits)
         return cls(
             device=device,
@@ -104,8 +126,10 @@ class QuantumParameters:
             trajectories=whole(parameters, "trajectories", 50, 1, 1000),
             qubits=qubits,
             rounds=whole(parameters, "rounds", 60 if exact else 5, 1, 1000),
-            iterations=whole(parameters, "iterations", 30 if exact else 50, 1, 1_000_000),
-            alpha=number(parameters, "alpha", 0.2, 1e-3, 1.0),
+            iterations=whole(
+                parameters, "iterations", defaults.iterations if exact else 50, 1, 1_000_000
+            ),
+            shares=(*(share for share in wider if share > alpha), alpha),
             time_limit=number(parameters, "time_limit", 20.0, 1e-3, 86_400.0),
             target_gap=number(parameters, "target_gap", 0.0, 0.0, 1.0)
             if "target_gap" in parameters

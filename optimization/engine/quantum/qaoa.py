@@ -7,6 +7,7 @@ from optimization.engine.quantum.ansatz import Ansatz, RingAnsatz
 from optimization.engine.quantum.gates import Gate, ring_circuit
 from optimization.engine.quantum.landscape import Landscape
 from optimization.engine.quantum.mixer import ring_bricks
+from optimization.engine.quantum.parameters import Defaults
 from optimization.engine.quantum.solver import Recipe, solve_variational
 from optimization.engine.registry import SolveContext
 
@@ -21,7 +22,12 @@ def _gates(landscape: Landscape, ansatz: Ansatz, angles: FloatArray) -> Sequence
     return ring_circuit(landscape.subspace, landscape.form, angles.reshape(1 + bricks, -1))
 
 
-RECIPE = Recipe(method=Method.QAOA, layers=3, sampled_layers=3, build=_build, gates=_gates)
+RECIPE = Recipe(
+    method=Method.QAOA,
+    defaults=Defaults(layers=3, sampled_layers=3, shares=(1.0, 0.22, 0.05), iterations=60),
+    build=_build,
+    gates=_gates,
+)
 
 
 def solve_qaoa(problem: Problem, context: SolveContext) -> Solution:

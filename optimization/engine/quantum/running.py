@@ -9,7 +9,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from optimization.engine.problem import FloatArray
-from optimization.engine.quantum.ansatz import Ansatz
+from optimization.engine.quantum.ansatz import Aggregate, Ansatz
 from optimization.engine.quantum.encoding import IntArray
 from optimization.engine.quantum.landscape import ConditionalValue, Landscape
 from optimization.engine.quantum.parameters import SAMPLES, QuantumParameters
@@ -75,7 +75,7 @@ class ExactRunner:
     """Exact probabilities and adjoint gradients of the subspace simulator, L-BFGS-B.
 
     Args:
-        settings: Iterations and aggregate.
+        settings: Iterations and the shares of the aggregates.
         sampler: Draws the bitstrings at the end; by default from the exact probabilities.
         rng: Source of the draws.
     """
@@ -92,32 +92,75 @@ class ExactRunner:
 
     def run(self, ansatz: Ansatz, landscape: Landscape, start: FloatArray, tick: Tick) -> Outcome:
         """Search the angles from ``start``, then draw."""
-        aggregate = ConditionalValue(landscape.cost_of_state, self._settings.alpha)
-        best: tuple[float, FloatArray] = (np.inf, start)
+        descent = Descent(ansatz, start, self._settings.iterations, tick)
+        with suppress(TimeUpError):
+            for share in self._settings.shares:
+                descent.minimise(ConditionalValue(landscape.cost_of_state, share))
+        draw = self._draw(ansatz, landscape, descent.angles)
+        return Outcome(draw, descent.evaluations + 1, descent.iterations)
+
+
+class Descent:
+    """L-BFGS-B on one aggregate after another, each from the angles of the one before.
+
+    The mean of all samples is smooth, but its minimum says little about the best of them; a small
+    share rewards the best alone, but has no slope where they are rare. So the angles are led from
+    the one to the other. Kolotouros and Wallden lead them the other way (*Evolving objective
+    function for improved variational quantum optimization*, 2022).
+
+    Args:
+        ansatz: Whose angles.
+        start: The first angles.
+        iterations: Most iterations in all.
+        tick: Called before every evaluation.
+
+    Attributes:
+        angles: The best by the last aggregate.
+        evaluations: Gradients taken.
+        iterations: Iterations done.
+    """
+
+    def __init__(self, ansatz: Ansatz, start: FloatArray, iterations: int, tick: Tick) -> None:
+        self.angles = start
+        self.evaluations = 0
+        self.iterations = 0
+        self._ansatz = ansatz
+        self._most = iterations
+        self._tick = tick
+
+    def minimise(self, aggregate: Aggregate) -> None:
+        """Go on with this aggregate, as far as the iterations reach.
+
+        Raises:
+            TimeUpError: The tick said so; the best angles so far stay.
+        """
+        left, least = self._most - self.iterations, np.inf
+        if left <= 0:
+            return
 
         def evaluate(angles: FloatArray) -> tuple[float, FloatArray]:
-            nonlocal best
-            tick()
-            value, gradient = ansatz.value_and_gradient(angles, aggregate)
-            if value < best[0]:
-                best = (value, angles.copy())
+            nonlocal least
+            self._tick()
+            value, gradient = self._ansatz.value_and_gradient(angles, aggregate)
+            self.evaluations += 1
+            if value < least:
+                least, self.angles = value, angles.copy()
             return value, gradient
 
-        options = {"maxiter": self._settings.iterations, "ftol": 1e-5, "gtol": 1e-4}
-        try:
-            found = minimize(evaluate, start, jac=True, method="L-BFGS-B", options=options)
-            iterations = int(found.nit)
-        except TimeUpError:
-            iterations = aggregate.evaluations
-        draw = self._draw(ansatz, landscape, best[1])
-        return Outcome(draw, aggregate.evaluations + 1, iterations)
+        def count(_angles: FloatArray) -> None:
+            self.iterations += 1
+
+        options = {"maxiter": left, "ftol": 1e-5, "gtol": 1e-4}
+        minimize(
+            evaluate, self.angles, jac=True, method="L-BFGS-B", callback=count, options=options
+        )
 
 
 class SamplingRunner:
     """Only drawn bitstrings, as on hardware: COBYLA on the aggregate of their costs.
 
     Args:
-        settings: Iterations and aggregate.
+        settings: Iterations, and the share of the aggregate: the last.
         sampler: Runs the circuits.
     """
 
@@ -131,7 +174,7 @@ class SamplingRunner:
 
     def run(self, ansatz: Ansatz, landscape: Landscape, start: FloatArray, tick: Tick) -> Outcome:
         """Search the angles from ``start``; the draw is the best one seen."""
-        aggregate = ConditionalValue(landscape.cost_of_state, self._settings.alpha)
+        aggregate = ConditionalValue(landscape.cost_of_state, self._settings.shares[-1])
         best: tuple[float, Draw | None] = (np.inf, None)
         evaluations = 0
 

@@ -19,7 +19,7 @@ from optimization.engine.problem import FloatArray, Method, Problem, Solution
 from optimization.engine.quantum.ansatz import Ansatz
 from optimization.engine.quantum.gates import CircuitCost, Gate, circuit_cost
 from optimization.engine.quantum.landscape import Landscape, Valuation
-from optimization.engine.quantum.parameters import SUBSPACE_DEVICE, QuantumParameters
+from optimization.engine.quantum.parameters import SUBSPACE_DEVICE, Defaults, QuantumParameters
 from optimization.engine.quantum.running import (
     ExactRunner,
     Runner,
@@ -42,15 +42,13 @@ class Recipe:
 
     Attributes:
         method: Its name on the wire.
-        layers: Layers of its circuit where gradients are exact, unless the request says otherwise.
-        sampled_layers: The same where there are only samples and angles are dear.
+        defaults: What it uses unless the request says otherwise.
         build: Makes the ansatz of a landscape with a number of layers.
         gates: The circuit of an ansatz at some angles.
     """
 
     method: Method
-    layers: int
-    sampled_layers: int
+    defaults: Defaults
     build: Callable[[Landscape, int], Ansatz]
     gates: Callable[[Landscape, Ansatz, FloatArray], Sequence[Gate]]
 
@@ -65,9 +63,7 @@ def solve_variational(problem: Problem, context: SolveContext, recipe: Recipe) -
         NoExcessReturnError: No portfolio earns more than the risk-free rate.
     """
     started = perf_counter()
-    settings = QuantumParameters.of(
-        context.parameters, layers=recipe.layers, sampled_layers=recipe.sampled_layers
-    )
+    settings = QuantumParameters.of(context.parameters, recipe.defaults)
     _refuse_untreated(problem, recipe)
     covariance = estimate_covariance(
         problem.returns, context.parameters.get("covariance")

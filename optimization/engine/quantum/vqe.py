@@ -6,6 +6,7 @@ from optimization.engine.problem import FloatArray, Method, Problem, Solution
 from optimization.engine.quantum.ansatz import Ansatz, GivensAnsatz
 from optimization.engine.quantum.gates import Gate, givens_circuit
 from optimization.engine.quantum.landscape import Landscape
+from optimization.engine.quantum.parameters import Defaults
 from optimization.engine.quantum.solver import Recipe, solve_variational
 from optimization.engine.registry import SolveContext
 
@@ -19,7 +20,12 @@ def _gates(landscape: Landscape, ansatz: Ansatz, angles: FloatArray) -> Sequence
     return givens_circuit(landscape.subspace, angles)
 
 
-RECIPE = Recipe(method=Method.VQE, layers=8, sampled_layers=2, build=_build, gates=_gates)
+RECIPE = Recipe(
+    method=Method.VQE,
+    defaults=Defaults(layers=8, sampled_layers=2, shares=(0.2,), iterations=30),
+    build=_build,
+    gates=_gates,
+)
 
 
 def solve_vqe(problem: Problem, context: SolveContext) -> Solution:

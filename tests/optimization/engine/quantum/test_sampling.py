@@ -35,7 +35,7 @@ def landscape(problem_of: ProblemOf) -> Landscape:
 
 
 def _draw(landscape: Landscape, recipe: Recipe, **parameters: Any) -> tuple[Ansatz, Draw]:
-    settings = QuantumParameters.of(parameters, layers=2, sampled_layers=2)
+    settings = QuantumParameters.of(parameters, recipe.defaults)
     ansatz = recipe.build(landscape, 2)
     angles = np.linspace(0.2, 0.9, ansatz.n_parameters)
     sampler = DeviceSampler(settings, recipe.gates, np.random.default_rng(5))
