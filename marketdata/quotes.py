@@ -4,11 +4,12 @@ import json
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Self
 
 from django.conf import settings
 
 from marketdata.models import Source
-from marketdata.redis_client import redis_client, redis_key
+from marketdata.redis_client import Asked, redis_client, redis_key
 from marketdata.signals import tick_recorded
 
 
@@ -77,6 +78,39 @@ def latest_quotes(symbols: Iterable[str] | None = None) -> dict[str, Quote]:
     else:
         names = list(symbols)
         values = list(redis_client().hmget(_quotes_key(), names)) if names else []
+    return _by_symbol(values)
+
+
+class AskedQuotes:
+    """The newest quotes at the moment when this is made, to be read later, as a context.
+
+    Args:
+        symbols: Whose; at least one.
+    """
+
+    def __init__(self, symbols: Iterable[str]) -> None:
+        self._asked = Asked("HMGET", _quotes_key(), *symbols)
+        self._told: dict[str, Quote] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Give up what was not read."""
+        self._asked.__exit__(*error)
+
+    def read(self) -> dict[str, Quote]:
+        """The quotes; symbols without one are left out.
+
+        Raises:
+            RedisError: Redis cannot be reached.
+        """
+        if self._told is None:
+            self._told = _by_symbol(self._asked.reply())
+        return self._told
+
+
+def _by_symbol(values: Iterable[bytes | str | None]) -> dict[str, Quote]:
     decoded = [_decode(value) for value in values if value is not None]
     return {quote.symbol: quote for quote in decoded}
 

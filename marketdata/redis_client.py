@@ -5,7 +5,7 @@ import os
 import threading
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, Self
 
 from django.conf import settings
 from redis import Redis
@@ -119,6 +119,56 @@ class Unawaited:
 
 unawaited = Unawaited()
 """This process' only one."""
+
+
+class Asked:
+    """A question under way, as a context: sent when this is made, answered when it is wanted.
+
+    Redis answers while whoever asked does something else. The question must be one that may be
+    asked twice: if its connection breaks, ``reply`` asks it again.
+    """
+
+    def __init__(self, *command: str) -> None:
+        self._command = command
+        self._pool = redis_client().connection_pool
+        self._connection: Any = None
+        try:
+            self._connection = self._pool.get_connection()
+            self._connection.send_command(*command)
+        except RedisError:
+            self._release(is_read=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """Let nobody read an answer that was not wanted."""
+        self._release(is_read=False)
+
+    def reply(self) -> Any:
+        """The answer, as it was when this was made; to be read once.
+
+        Raises:
+            RedisError: Redis cannot be reached.
+        """
+        if self._connection is not None:
+            try:
+                reply = self._connection.read_response()
+            except RedisError:
+                self._release(is_read=False)
+            else:
+                self._release(is_read=True)
+                return reply
+        client: Any = redis_client()
+        return client.execute_command(*self._command)
+
+    def _release(self, *, is_read: bool) -> None:
+        if self._connection is None:
+            return
+        if not is_read:
+            self._connection.disconnect()
+        self._pool.release(self._connection)
+        self._connection = None
 
 
 class _RetryOnNewConnection(Retry):

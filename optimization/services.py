@@ -117,7 +117,9 @@ def request_begin(claim: Claim) -> OptimizationRequest | None:
         request.begun_at = time.monotonic()
         record("queue", request.traceparent, request.created_at, request.started_at)
         request_started.send(sender=OptimizationRequest, request=request)
-    logger.info("begun, attempt %d", request.attempt)
+    if request.attempt > 1:
+        # A first attempt is logged with its end: until it has one, its row says that it runs.
+        logger.info("begun, attempt %d", request.attempt)
     return request
 
 
@@ -289,7 +291,7 @@ def _end(
         portfolio_take_result(request, quotes)
     # Who waits comes first, the log second.
     request_finished.send(sender=OptimizationRequest, request=request)
-    logger.info("ended: %s", status)
+    logger.info("ended: %s, attempt %d", status, request.attempt)
     return True
 
 

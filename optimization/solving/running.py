@@ -13,7 +13,7 @@ from redis.client import Pipeline
 from redis.exceptions import RedisError
 from structlog.contextvars import bound_contextvars
 
-from marketdata.quotes import Quote, latest_quotes
+from marketdata.quotes import AskedQuotes, Quote
 from marketdata.redis_client import redis_client
 from optimization.engine import (
     Method,
@@ -106,38 +106,37 @@ def _run(request: OptimizationRequest, lease: Lease, afterwards: Pipeline) -> No
     if exhausted is not None:
         request_fail(request, exhausted)
         return
-    try:
-        with span("solve", method=request.method, assets=len(request.symbols)):
-            quotes = _quotes(request)
-            result = _solve(request, quotes, lease)
-    except SolveCancelledError:
-        logger.info("%s: solver stopped, lease %s", request.request_id, lease.state)
-        if lease.state is LeaseState.OVERDUE:
-            request_fail(request, _overdue(request))
-    except (EngineError, RequestError) as error:
-        request_fail(request, error_document(error.code, error.message, error.fields))
-    except (ArithmeticError, ValueError, np.linalg.LinAlgError) as error:
-        logger.exception("%s: the solver failed", request.request_id)
-        message = f"the solver failed: {error}"
-        request_fail(request, error_document("solver_failure", message))
-    else:
-        if request_succeed(request, result, quotes):
-            _remember(request, result, quotes, afterwards)
+    with AskedQuotes(request.symbols) as quotes:
+        try:
+            with span("solve", method=request.method, assets=len(request.symbols)):
+                result = _solve(request, quotes, lease)
+        except SolveCancelledError:
+            logger.info("%s: solver stopped, lease %s", request.request_id, lease.state)
+            if lease.state is LeaseState.OVERDUE:
+                request_fail(request, _overdue(request))
+        except (EngineError, RequestError) as error:
+            request_fail(request, error_document(error.code, error.message, error.fields))
+        except (ArithmeticError, ValueError, np.linalg.LinAlgError) as error:
+            logger.exception("%s: the solver failed", request.request_id)
+            message = f"the solver failed: {error}"
+            request_fail(request, error_document("solver_failure", message))
+        else:
+            if request_succeed(request, result, _read(quotes) if request.portfolio_id else None):
+                _remember(request, result, _read(quotes), afterwards)
 
 
-def _quotes(request: OptimizationRequest) -> dict[str, Quote] | None:
+def _read(quotes: AskedQuotes) -> dict[str, Quote] | None:
     """What the symbols are quoted at; None while Redis is away, which not every solve needs."""
     try:
-        return latest_quotes(request.symbols)
+        return quotes.read()
     except RedisError as error:
-        logger.warning("%s: no quotes to keep the result with: %s", request.request_id, error)
+        logger.warning("no quotes to keep the result with: %s", error)
         return None
 
 
-def _solve(
-    request: OptimizationRequest, quotes: Mapping[str, Quote] | None, lease: Lease
-) -> dict[str, Any]:
-    market = build_problem(request, quotes=quotes)
+def _solve(request: OptimizationRequest, quotes: AskedQuotes, lease: Lease) -> dict[str, Any]:
+    is_live = DataParameters.of(request.parameters).include_live
+    market = build_problem(request, quotes=quotes.read() if is_live else None)
     if request.kind == Kind.FRONTIER:
         return trace_frontier(request, market, lease)
     seed = DataParameters.of(request.parameters).seed

@@ -8,6 +8,7 @@ frame and never loses it.
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -69,12 +70,30 @@ class _Feed:
             if not same:
                 self.by_id.pop(client_id, None)
 
+    def take(self, place: Place, message: bytes) -> bool:
+        """Deliver a durable frame if it is the next one; False when some before it are missing."""
+        if place.epoch != self.place.epoch or place.seq > self.place.seq + 1:
+            return False
+        if place.seq == self.place.seq + 1:
+            self.deliver(Delivery.decode(message).at(place))
+            self.place = place
+        return True
+
     def deliver(self, delivery: Delivery) -> None:
         """Give a frame to those of the connections that it is for."""
         named = self.by_id.get(delivery.address.client_id or "", set())
         for connection in named | self.listeners:
             if connection.wants(delivery.address):
                 connection.deliver(delivery)
+
+
+class _DirectQueue:
+    """Stands in for the queue of a channel, and handles each message as it comes."""
+
+    __slots__ = ("put_nowait",)
+
+    def __init__(self, hear: Callable[[bytes], None]) -> None:
+        self.put_nowait = hear
 
 
 class Hub:
@@ -88,6 +107,7 @@ class Hub:
         self._prices = PriceRelay(self._layer)
         self._channel = ""
         self._unheard, self._deaf = 0, False
+        self._waiting: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._tasks: list[asyncio.Task[None]] = []
         self._lock = asyncio.Lock()
 
@@ -210,10 +230,16 @@ class Hub:
 
     async def _start(self) -> None:
         if not self._tasks:
-            self._tasks = [asyncio.create_task(self._catch_up(), name="hub-catch-up")]
+            self._tasks = [
+                asyncio.create_task(self._catch_up(), name="hub-catch-up"),
+                asyncio.create_task(self._receive(), name="hub-receive"),
+            ]
         if not self._channel:
-            self._channel = await self._layer.new_channel()
-            self._tasks.append(asyncio.create_task(self._receive(), name="hub-receive"))
+            channel = await self._layer.new_channel()
+            # In the place of its queue, from which a frame would be taken two turns of the event
+            # loop later.
+            self._layer.channels[channel] = _DirectQueue(self._hear)
+            self._channel = channel
 
     async def _check_hearing(self) -> None:
         """Call this process through Redis; a line that went dead says nothing, not even that."""
@@ -229,11 +255,7 @@ class Hub:
 
     async def _listen_anew(self) -> None:
         """Replace the subscription; what is missed meanwhile is caught up with."""
-        catch_up, *receiving = self._tasks
-        for task in receiving:
-            task.cancel()
-        await asyncio.gather(*receiving, return_exceptions=True)
-        self._tasks, self._channel = [catch_up], ""
+        self._channel = ""
         await self._layer.flush()
         await self._start()
         for owner, feed in self._feeds.items():
@@ -246,36 +268,49 @@ class Hub:
         feed.place = await history.beginning(self._redis, owner)
         feed.joined = True
 
+    def _hear(self, data: bytes) -> None:
+        """Take what was published: write it to the sockets at once, or let it wait for Redis."""
+        try:
+            message = self._layer.deserialize(data)
+            if not self._take(message):
+                self._waiting.put_nowait(message)
+        except (ValueError, TypeError, KeyError):
+            # Somebody else's bytes on our channel must not end the hub for everybody.
+            logger.exception("a message on the channel layer was not understood")
+
+    def _take(self, message: dict[str, Any]) -> bool:
+        """Deliver a message; False when that takes more than this process knows."""
+        if message["type"] == "prices":
+            return False
+        self._unheard = 0
+        if message["type"] == "call":
+            return True
+        feed = self._feeds.get(message["owner"])
+        if feed is None or not feed.joined:
+            return True
+        if message["type"] == "ephemeral":
+            feed.deliver(Delivery.decode(message["message"]))
+            return True
+        return feed.take(Place.parse(message["place"]), message["message"])
+
     async def _receive(self) -> None:
+        """Do what waits."""
         while True:
+            message = await self._waiting.get()
             try:
-                await self._dispatch(await self._layer.receive(self._channel))
+                await self._take_in_time(message)
             except RedisError as error:
                 logger.warning("a message waits for the next catch-up: %s", error)
             except (ValueError, TypeError, KeyError):
-                # Somebody else's bytes on our channel must not end the hub for everybody.
                 logger.exception("a message on the channel layer was not understood")
 
-    async def _dispatch(self, message: dict[str, Any]) -> None:
+    async def _take_in_time(self, message: dict[str, Any]) -> None:
+        """Pass prices on, whose readers have turns; look up which frames were lost before one."""
         if message["type"] == "prices":
             await self._prices.take(from_json(message["prices"]), int(message["ticks"]))
-            return
-        self._unheard = 0
-        if message["type"] == "call":
-            return
-        owner = message["owner"]
-        feed = self._feeds.get(owner)
-        if feed is None or not feed.joined:
-            return
-        if message["type"] == "ephemeral":
-            feed.deliver(Delivery.decode(message["message"]))
-            return
-        place = Place.parse(message["place"])
-        if place.epoch == feed.place.epoch and place.seq == feed.place.seq + 1:
-            feed.deliver(Delivery.decode(message["message"]).at(place))
-            feed.place = place
-        elif place.epoch != feed.place.epoch or place.seq > feed.place.seq:
-            await self._deliver_missing(owner, feed)
+        elif not self._take(message):
+            owner = message["owner"]
+            await self._deliver_missing(owner, self._feeds[owner])
 
     async def _catch_up(self) -> None:
         """Deliver what was kept but never announced, e.g. while Redis restarted."""

@@ -43,8 +43,8 @@ async def test_a_request_has_the_same_id_in_the_web_process_and_the_worker(
         client_id = (await receive(socket))["client_id"]
         end = await optimise(socket)
     request_id = end["data"]["request_id"]
-    wait_until(lambda: len(events(server, "worker-convex", request_id)) == 2)
-    assert events(server, "worker-convex", request_id) == ["begun, attempt 1", "ended: succeeded"]
+    wait_until(lambda: events(server, "worker-convex", request_id) != [])
+    assert events(server, "worker-convex", request_id) == ["ended: succeeded, attempt 1"]
     (admitted,) = lines(server, "web-1", request_id)
     assert admitted["event"].startswith("admitted to the convex lane, place 1")
     assert admitted["client_id"] == client_id
@@ -71,4 +71,4 @@ async def test_what_a_trigger_asked_for_has_the_same_id_in_the_feed_and_the_work
     (admitted,) = lines(server, "feed", request_id)
     assert admitted["event"].startswith("admitted to the convex lane")
     assert admitted["process"] == "run_feed simulated"
-    wait_until(lambda: "ended: succeeded" in events(server, "worker-convex", request_id))
+    wait_until(lambda: "ended: succeeded, attempt 1" in events(server, "worker-convex", request_id))

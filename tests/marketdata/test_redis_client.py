@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 
 from marketdata.redis_client import (
     ASYNC_CONNECTIONS,
+    Asked,
     async_redis_client,
     redis_client,
     redis_key,
@@ -40,6 +41,36 @@ def test_a_forked_child_gets_connections_of_its_own(redis_server: Redis) -> None
     assert isinstance(told, bytes)
     assert int(told) != parent_connection
     assert redis_client().client_id() == parent_connection
+
+
+def test_an_answer_is_that_of_the_moment_of_its_question(redis_server: Redis) -> None:
+    redis_server.set("word", "before")
+    with Asked("GET", "word") as first, Asked("GET", "word") as second:
+        assert first.reply() == b"before"
+        redis_server.set("word", "after")
+        assert second.reply() == b"before"
+
+
+def test_an_answer_that_nobody_wanted_is_read_by_nobody_else(redis_server: Redis) -> None:
+    redis_server.set("word", "unwanted")
+    with Asked("GET", "word"):
+        pass
+    assert redis_client().get("another") is None
+
+
+def test_a_question_whose_connection_breaks_is_asked_again(redis_server: Redis) -> None:
+    redis_server.set("word", "here")
+    asked = Asked("GET", "word")
+    redis_server.client_kill_filter(skipme=True, _type="normal")
+    assert asked.reply() == b"here"
+
+
+def test_a_question_that_redis_cannot_be_asked_fails_when_its_answer_is_wanted(
+    settings: Settings,
+) -> None:
+    settings.REDIS_URL = "unix:///nowhere/valkey.sock"
+    with Asked("GET", "word") as asked, pytest.raises(RedisError):
+        asked.reply()
 
 
 def heard(server: Redis, count: int) -> list[bytes]:
