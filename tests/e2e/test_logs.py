@@ -68,6 +68,8 @@ async def test_what_a_trigger_asked_for_has_the_same_id_in_the_feed_and_the_work
             ),
         )
     request_id = ended[-1]["data"]["request_id"]
+    # The result may be here before the feed has written down what it asked for.
+    wait_until(lambda: lines(server, "feed", request_id) != [])
     (admitted,) = lines(server, "feed", request_id)
     assert admitted["event"].startswith("admitted to the convex lane")
     assert admitted["process"] == "run_feed simulated"
