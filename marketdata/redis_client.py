@@ -13,6 +13,7 @@ from redis import asyncio as redis_asyncio
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 logger = logging.getLogger(__name__)
@@ -48,6 +49,43 @@ def async_redis_client() -> redis_asyncio.Redis:
 def redis_key(*parts: str) -> str:
     """The key of ``parts`` under this server's prefix, joined by colons."""
     return ":".join((settings.REDIS_PREFIX, *parts))
+
+
+def redis_command(*words: str | bytes | float) -> Any:
+    """The reply to one command, on a connection that the calling thread keeps for itself.
+
+    For what clients wait for: the pool's way to a connection and back, with its locks and its
+    figures, takes longer than Redis does. The reply is as Redis gave it. Errors, time-outs and the
+    second attempt are those of :func:`redis_client`.
+    """
+    try:
+        return _line.ask(words)
+    except (RedisConnectionError, RedisTimeoutError):
+        # What befell this connection befell the idle ones, too.
+        redis_client().connection_pool.disconnect(inuse_connections=False)
+        return _line.ask(words)
+
+
+class _Line(threading.local):
+    """One thread's own connection, which ends with it."""
+
+    _connection: Any = None
+    _home = (0, "")
+
+    def ask(self, words: tuple[str | bytes | float, ...]) -> Any:
+        """Send one command and read its reply; whatever goes wrong, the connection is closed."""
+        home = (os.getpid(), settings.REDIS_URL)
+        if self._home != home:
+            # A fork shares the parent's connection, which stays the parent's.
+            self._home, self._connection = home, None
+        if self._connection is None:
+            pool = redis_client().connection_pool
+            self._connection = pool.connection_class(**pool.connection_kwargs)
+        self._connection.send_command(*words)
+        return self._connection.read_response()
+
+
+_line = _Line()
 
 
 class Unawaited:

@@ -12,6 +12,7 @@ import asyncio
 import logging
 import signal
 import socket
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
 from typing import Any
@@ -29,6 +30,8 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Message, Receive, Send], Awaitable[None]]
+Receiver = Callable[[str | None], bool]
+"""Takes a text message, or None for a binary one; says whether it did."""
 
 FLOW = "quantumedge.flow"
 """Key of the connection's :class:`Flow` in ``scope["extensions"]``."""
@@ -54,16 +57,17 @@ CLOSE_RESTARTING = 4500
 
 
 class Flow:
-    """One client's reading speed: a push producer on its transport, and the short way to it.
+    """One client's reading speed: a push producer on its transport, and the short way to and fro.
 
     All of it belongs to the event loop's thread.
     """
 
-    __slots__ = ("_inbox_bytes", "_inbox_messages", "_paused", "_protocol", "_resumed")
+    __slots__ = ("_inbox_bytes", "_inbox_messages", "_paused", "_protocol", "_receiver", "_resumed")
 
     def __init__(self, protocol: "PacedProtocol") -> None:
         self._protocol = protocol
         self._resumed: asyncio.Event | None = None
+        self._receiver: Receiver | None = None
         self._inbox_bytes = 0
         self._inbox_messages = 0
         self._paused = False
@@ -83,6 +87,22 @@ class Flow:
         if self._protocol.state == WebSocketProtocol.STATE_OPEN:
             # Past Channels, Daphne and autobahn, which spend four times as long on a message.
             self._protocol.transport.write(_text_header(len(payload)) + payload)
+
+    def on_message(self, receiver: Receiver | None) -> None:
+        """Hand messages to a receiver as they come, once those before them are handled.
+
+        One that it does not take goes into the application's inbox, and so do those that follow,
+        until the application has handled them all. None ends that.
+        """
+        self._receiver = receiver
+
+    def hand_over(self, payload: bytes, is_binary: bool) -> bool:
+        """Hand a message to the receiver; False when it is for the inbox."""
+        is_open = self._protocol.state == WebSocketProtocol.STATE_OPEN
+        if self._receiver is None or self._inbox_messages or not is_open:
+            return False
+        # Past Daphne and Channels, whose queue and tasks cost more than most messages do.
+        return self._receiver(None if is_binary else payload.decode())
 
     def abort(self) -> None:
         """Drop the connection at once, with all that waits in its buffers."""
@@ -152,9 +172,12 @@ class PacedProtocol(WebSocketProtocol):  # type: ignore[misc]  # Daphne has no t
         self.sendClose(CLOSE_RESTARTING, "the server restarts: connect again")
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:  # noqa: N802
-        """Pass a message on and count it."""
-        super().onMessage(payload, isBinary)
-        self.flow.arrived(len(payload))
+        """Pass a message on, and count it if it has to wait."""
+        if self.muted or not self.flow.hand_over(payload, isBinary):
+            super().onMessage(payload, isBinary)
+            self.flow.arrived(len(payload))
+        else:
+            self.last_ping = time.time()
 
 
 class BoundedRequest(WebRequest):  # type: ignore[misc]  # Daphne has no types
@@ -347,7 +370,7 @@ class PacedServer(Server):  # type: ignore[misc]  # Daphne has no types
 
 
 def _counted(application: Application) -> Application:
-    """The application, counting each message that it takes out of its inbox."""
+    """The application, counting each message of its inbox out when it has handled it."""
 
     async def run(scope: Message, receive: Receive, send: Send) -> None:
         flow: Flow | None = scope.get("extensions", {}).get(FLOW)
@@ -355,11 +378,18 @@ def _counted(application: Application) -> Application:
             await application(scope, receive, send)
             return
 
+        handled: int | None = None
+
         async def take() -> Message:
+            nonlocal handled
+            # Whoever asks for the next message has handled the one before.
+            if handled is not None:
+                flow.taken(handled)
+                handled = None
             message = await receive()
             if message["type"] == "websocket.receive":
                 text, data = message.get("text"), message.get("bytes")
-                flow.taken(len(text.encode()) if text is not None else len(data or b""))
+                handled = len(text.encode()) if text is not None else len(data or b"")
             return message
 
         await application(scope, take, send)

@@ -1,6 +1,7 @@
 """The WebSocket consumer: a switchboard between frames, services and the fan-out."""
 
 import asyncio
+import contextvars
 import json
 import logging
 import secrets
@@ -83,6 +84,7 @@ class OptimizationConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # cha
             return
         self.client_id = f"client{secrets.token_hex(6)}"
         bind_contextvars(client_id=self.client_id)
+        self._context = contextvars.copy_context()
         self._inbox: list[Message] = []
         self._working = self._stopped = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -123,6 +125,8 @@ class OptimizationConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # cha
         except RedisError:
             place = Place("", 0)
         self.session = Session(connection, place)
+        if flow is not None:
+            flow.on_message(self._take)
         if reply is not None:
             outbox.put(reply)
         status = _status(self.session, credential.username)
@@ -143,33 +147,38 @@ class OptimizationConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # cha
             await guard().release(self.client_id)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:  # noqa: ARG002
-        """Take one frame: answer a heartbeat or an error at once, queue the rest."""
+        """Take one frame that came through Channels, as soon as there is room for it."""
         if self.session is None:
             await self._sign_in(text_data)
             return
+        while not self._take(text_data):
+            await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+
+    def _take(self, text: str | None) -> bool:
+        """Answer a heartbeat or an error at once, queue the rest; False when the inbox is full."""
+        assert self.session is not None  # noqa: S101 - frames are taken once it is open
+        if len(self._inbox) >= INBOX_MESSAGES:
+            return False
         outbox = self.session.connection.outbox
         if not self._bucket.take(time.monotonic()):
             outbox.put(_too_fast())
             if self._bucket.ignored:
                 self._drop(CloseCode.TOO_MANY_MESSAGES)
-            return
+            return True
         try:
-            message = decode(text_data)
+            message = decode(text)
         except FrameError as error:
             outbox.put(_refusal(error))
-            return
+            return True
         if message.type is ClientMessage.HEARTBEAT:
             reply = HeartbeatReplyData(server_time=_now())
             outbox.put(server_frame(ServerMessage.HEARTBEAT, reply, message.echo))
-            return
-        while len(self._inbox) >= INBOX_MESSAGES:
-            await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
-        if self._stopped:
-            return
-        self._inbox.append(message)
-        if not self._working:
-            self._working = True
-            self._start(self._work(), "inbox")
+        elif not self._stopped:
+            self._inbox.append(message)
+            if not self._working:
+                self._working = True
+                self._start(self._work(), "inbox")
+        return True
 
     async def _sign_in(self, text: str | None) -> None:
         """Take a frame of a client that showed no credentials: only ``auth`` helps it."""
@@ -214,7 +223,8 @@ class OptimizationConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # cha
 
     def _start(self, work: Coroutine[Any, Any, None], name: str) -> None:
         """Start a task that ends with the connection; an idle connection has none."""
-        task = asyncio.create_task(work, name=f"{name} {self.client_id}")
+        # In the connection's context: a frame may come straight from the web server's.
+        task = asyncio.create_task(work, name=f"{name} {self.client_id}", context=self._context)
         self._tasks.add(task)
         task.add_done_callback(self._task_ended)
 
@@ -251,6 +261,8 @@ class OptimizationConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # cha
         """Take nothing more and tell nothing more."""
         assert self.session is not None  # noqa: S101 - only an open connection is stopped
         self._stopped = True
+        if self.flow is not None:
+            self.flow.on_message(None)
         self._inbox.clear()
         self.session.connection.outbox.close()
         for task in list(self._tasks):

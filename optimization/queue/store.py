@@ -1,10 +1,14 @@
 """Where the queue lives in Redis: its keys, and the step that several of its scripts share."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
+from hashlib import sha1
+from typing import Any
 
-from redis.commands.core import Script
+from redis.exceptions import NoScriptError
 
-from marketdata.redis_client import redis_client, redis_key
+from marketdata.redis_client import redis_command, redis_key
 from optimization.queue.lanes import Lane
 
 TAKE = """
@@ -75,7 +79,27 @@ def handed(process: str) -> str:
 FENCE, FENCES, CANCELLED, SEQUENCE = "fence", "fences", "cancelled", "sequence"
 
 
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A script that the server knows by its digest.
+
+    Attributes:
+        source: In Lua.
+        digest: Its SHA-1, in hexadecimal.
+    """
+
+    source: str
+    digest: str
+
+    def __call__(self, keys: Sequence[str], args: Sequence[str | float]) -> Any:
+        """Run it, and load it first where the server does not know it yet."""
+        try:
+            return redis_command("EVALSHA", self.digest, len(keys), *keys, *args)
+        except NoScriptError:
+            return redis_command("EVAL", self.source, len(keys), *keys, *args)
+
+
 @cache
 def script(source: str) -> Script:
-    """A script that the server knows by its digest."""
-    return redis_client().register_script(source)
+    """The script of a source."""
+    return Script(source, sha1(source.encode(), usedforsecurity=False).hexdigest())

@@ -2,18 +2,20 @@
 
 import asyncio
 import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from pytest_django.fixtures import Settings
 from redis import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from marketdata.redis_client import (
     ASYNC_CONNECTIONS,
     Asked,
     async_redis_client,
     redis_client,
+    redis_command,
     redis_key,
     unawaited,
 )
@@ -127,6 +129,51 @@ def test_a_forked_child_sends_on_a_connection_of_its_own(redis_server: Redis) ->
     assert sorted(heard(redis_server, 52)) == [b"child"] * 50 + [b"parent"] * 2
 
 
+def test_a_thread_keeps_one_connection_for_its_commands(redis_server: Redis) -> None:
+    ids = [redis_command("CLIENT", "ID") for _ in range(3)]
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(redis_command, "CLIENT", "ID").result()
+    assert len(set(ids)) == 1
+    assert other != ids[0]
+
+
+def test_a_command_that_is_refused_is_an_error_and_harms_none_that_follows(
+    redis_server: Redis,
+) -> None:
+    redis_server.set("word", "no list")
+    with pytest.raises(ResponseError):
+        redis_command("RPUSH", "word", "refused")
+    assert redis_command("GET", "word") == b"no list"
+
+
+def test_a_command_whose_connection_broke_is_sent_on_a_new_one(redis_server: Redis) -> None:
+    redis_command("SET", "word", "before")
+    redis_server.client_kill_filter(_type="normal", skipme=True)
+    assert redis_command("GET", "word") == b"before"
+
+
+def test_a_forked_child_commands_on_a_connection_of_its_own(redis_server: Redis) -> None:
+    mine = redis_command("CLIENT", "ID")
+    child = os.fork()
+    if child == 0:
+        redis_command("SET", "child", redis_command("CLIENT", "ID"))
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert int(redis_command("GET", "child")) != mine
+    assert redis_command("CLIENT", "ID") == mine
+
+
+def test_a_command_to_an_unreachable_redis_is_an_error_until_it_can_be_reached(
+    redis_server: Redis, settings: Settings
+) -> None:
+    url = settings.REDIS_URL
+    settings.REDIS_URL = "unix:///tmp/nobody-listens-here.sock"
+    with pytest.raises(RedisError):
+        redis_command("PING")
+    settings.REDIS_URL = url
+    assert redis_command("PING") == b"PONG"
+
+
 async def test_a_crowd_on_the_event_loop_shares_a_few_connections(redis_server: Redis) -> None:
     client = async_redis_client()
     await asyncio.gather(*(client.append("asked", "x") for _ in range(500)))
@@ -150,4 +197,7 @@ def test_lines_that_have_gone_dead_cost_no_caller_an_error(
         proxy.mute()
         assert redis_client().ping() is True
         assert redis_client().ping() is True
+        assert redis_command("PING") == b"PONG"
+        proxy.mute()
+        assert redis_command("PING") == b"PONG"
         redis_client().close()

@@ -20,9 +20,8 @@ async def application(scope: Message, receive: Receive, send: Send) -> None:
     await receive()
     await send({"type": "websocket.accept"})
     flow = scope["extensions"][FLOW]
-    await {"/fill": fill, "/drop": drop, "/gated": gated, "/echo": echo}[scope["path"]](
-        flow, receive, send
-    )
+    behaviours = {"/fill": fill, "/drop": drop, "/gated": gated, "/echo": echo, "/direct": direct}
+    await behaviours[scope["path"]](flow, receive, send)
 
 
 async def answer(scope: Message, receive: Receive, send: Send) -> None:
@@ -83,6 +82,27 @@ async def echo(flow: Flow, receive: Receive, send: Send) -> None:
             return
         size = len(message.get("text") or message.get("bytes") or b"")
         await send({"type": "websocket.send", "text": str(size)})
+
+
+async def direct(flow: Flow, receive: Receive, send: Send) -> None:
+    """Takes messages as they come, but for those that begin with ``wait`` and those behind them."""
+
+    def take(text: str | None) -> bool:
+        if text is not None and text.startswith("wait"):
+            return False
+        flow.send(f"direct {text}".encode())
+        return True
+
+    flow.on_message(take)
+    await send({"type": "websocket.send", "text": "ready"})
+    while True:
+        message = await receive()
+        if message["type"] == "websocket.disconnect":
+            return
+        await gates.setdefault("direct", asyncio.Event()).wait()
+        if message["text"] == "wait for good":
+            flow.on_message(None)
+        await send({"type": "websocket.send", "text": f"inbox {message['text']}"})
 
 
 if __name__ == "__main__":

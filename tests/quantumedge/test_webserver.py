@@ -123,6 +123,23 @@ async def test_a_client_that_floods_is_not_read_from_and_loses_nothing(server: F
         await flooding
 
 
+async def test_a_message_that_is_not_taken_at_once_keeps_its_place(server: FlowServer) -> None:
+    async with server.connect("/direct") as client:
+        assert await client.recv() == "ready"
+        for message in ("one", b"two", "wait", "three", "four"):
+            await client.send(message)
+        assert [await client.recv() for _ in range(2)] == ["direct one", "direct None"]
+        await asyncio.to_thread(server, "/open/direct")
+        expected = ["inbox wait", "inbox three", "inbox four"]
+        assert [await client.recv() for _ in expected] == expected
+        await client.send("five")
+        assert await client.recv() == "direct five"
+        await client.send("wait for good")
+        assert await client.recv() == "inbox wait for good"
+        await client.send("six")
+        assert await client.recv() == "inbox six"
+
+
 async def test_a_message_below_the_cap_arrives_and_one_above_is_closed_with_1009(
     server: FlowServer,
 ) -> None:
