@@ -18,6 +18,9 @@ LEDOIT_WOLF = "ledoit_wolf"
 DENSE = 60
 """Up to this many assets Σ is formed."""
 
+OFTEN_DENSE = 150
+"""Up to this many it is where it is used again and again."""
+
 INDEFINITE = 1e-10
 """A negative eigenvalue up to this share of the largest is rounding."""
 
@@ -60,6 +63,7 @@ class Covariance:
         ridge: Non-negative multiple of the identity.
         kind: ``"sample"`` or ``"ledoit_wolf"``.
         square_sum: Σ of all squared entries of the rows, or None until it is asked for.
+        dense_up_to: Largest number of assets up to which Σ is formed.
     """
 
     rows: FloatArray
@@ -68,6 +72,7 @@ class Covariance:
     ridge: float = 0.0
     kind: str = SAMPLE
     square_sum: float | None = None
+    dense_up_to: int = DENSE
 
     @property
     def n_assets(self) -> int:
@@ -117,7 +122,13 @@ class Covariance:
     @property
     def is_small(self) -> bool:
         """Whether Σ itself is cheaper to work with than its rows."""
-        return self.n_assets <= DENSE
+        return self.n_assets <= self.dense_up_to
+
+    def for_many(self) -> "Covariance":
+        """The same for many products and blocks, for which Σ is formed sooner."""
+        if self.is_small or self.n_assets > OFTEN_DENSE:
+            return self
+        return replace(self, dense_up_to=OFTEN_DENSE)
 
     def times(self, weights: FloatArray) -> FloatArray:
         """Σw, shape (n,)."""
@@ -295,6 +306,10 @@ class DenseCovariance(Covariance):
 
     matrix: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))
     proven: bool = False
+
+    def for_many(self) -> Covariance:
+        """The same, as it is formed already."""
+        return self
 
     def __post_init__(self) -> None:
         if self.proven:

@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from optimization.engine.convex.quadratic import Face, QuadraticProgramme
+from optimization.engine.convex.instance import Instance
+from optimization.engine.convex.quadratic import Face, Mask, QuadraticProgramme
 from optimization.engine.convex.region import TARGET_RETURN, Region, Row
-from optimization.engine.errors import SolverFailureError
+from optimization.engine.errors import InfeasibleProblemError, SolverFailureError
 from optimization.engine.moments import Covariance
 from optimization.engine.problem import FloatArray
 
@@ -25,6 +26,9 @@ Cone = tuple[str, float, FloatArray]
 ALLOWED = 1e-9
 """Relative excess over a limit that is rounding."""
 
+ROUNDING = 1e-11
+"""A reduced cost this small beside the gradient is rounding."""
+
 NOTHING = 1e-9
 """Limits below this share of a typical deviation count as this share: nothing is no unit."""
 
@@ -32,26 +36,50 @@ PATTERNS, MIXTURES = 60, 40
 
 
 @dataclass(frozen=True)
-class Nearest:
-    """The portfolio that exceeds its limits on deviations least.
+class Mixed:
+    """The portfolio with the least mixture of squared deviations from several origins.
 
     Attributes:
         weights: Shape (n,).
-        excess: The largest of its squared deviations over their squared limits; up to 1 is within.
-        bound: No portfolio has a smaller ``excess``; above 1 none is within every limit.
-        shares: Weight of each limit in the mixture, summing to 1.
+        parts: How much each squared deviation counts in the mixture, shape (k,), summing to 1.
+        variances: The squared deviations, shape (k,).
+        distance: No portfolio has a mixture that is smaller by more, at least 0.
         used: Request fields of the limits on trades and the rows that hold it there.
         pressed: What bounds hold it: negative at a smallest weight, shape (n,).
         budget: Multiplier of the budget, negative where weights would rather sum to less.
     """
 
     weights: FloatArray
-    excess: float
-    bound: float
-    shares: FloatArray
+    parts: FloatArray
+    variances: FloatArray
+    distance: float
     used: tuple[tuple[str, bool], ...]
     pressed: FloatArray
     budget: float
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """A mixture's portfolio beside limits on the deviations.
+
+    Attributes:
+        mixed: The portfolio.
+        limits: The squared limits, shape (k,).
+    """
+
+    mixed: Mixed
+    limits: FloatArray
+
+    @property
+    def excess(self) -> float:
+        """The largest of its squared deviations over their squared limits; up to 1 is within."""
+        return float((self.mixed.variances / self.limits).max())
+
+    @property
+    def bound(self) -> float:
+        """No portfolio has a smaller ``excess``."""
+        mixed, total = self.mixed, float(self.mixed.parts @ self.limits)
+        return (float(mixed.parts @ mixed.variances) - mixed.distance) / total
 
     @property
     def is_within(self) -> bool:
@@ -63,147 +91,210 @@ class Nearest:
         """Whether no portfolio keeps every limit."""
         return self.bound > 1.0 + ALLOWED
 
+    @property
+    def is_decided(self) -> bool:
+        """Whether it tells if any portfolio keeps every limit."""
+        return self.is_within or self.is_proof
 
-def nearest_within(covariance: Covariance, region: Region, cones: Sequence[Cone]) -> Nearest:
-    """The portfolio of a region that exceeds its limits on deviations least.
+
+Stop = Callable[[Nearest], bool]
+
+
+@dataclass(frozen=True)
+class _Balance:
+    """What is to vanish between two mixtures: constant + factors'(squared deviations)."""
+
+    constant: float
+    factors: FloatArray
+
+    def of(self, one: Nearest) -> float:
+        return self.constant + float(self.factors @ one.mixed.variances)
+
+
+class Mixtures:
+    """The portfolios with the least mixtures of squared deviations, for one or two limits on them.
 
     Args:
         covariance: Σ.
         region: Where; a region that is not empty.
-        cones: One or two limits.
-
-    Raises:
-        SolverFailureError: DAQP stopped without an answer.
+        cones: The limits.
     """
-    mixtures = _Mixtures(covariance, region, cones)
-    if len(cones) == 1:
-        return mixtures.at(np.ones(1))
-
-    def difference(found: Nearest) -> float:
-        first, second = np.sqrt(mixtures.squares(found.weights))
-        return float(second - first)
-
-    return _between(mixtures, difference, lambda found: found.is_within or found.is_proof)
-
-
-def least_beside(
-    covariance: Covariance, region: Region, cone: Cone, other: Cone
-) -> FloatArray | None:
-    """The portfolio of the least deviation of one kind among those that keep the other's limit.
-
-    Returns:
-        Weights, shape (n,), or None where nothing keeps the other's limit.
-
-    Raises:
-        SolverFailureError: DAQP stopped without an answer.
-    """
-    mixtures = _Mixtures(covariance, region, (other, cone))
-
-    def spare(found: Nearest) -> float:
-        return 1.0 - float(np.sqrt(mixtures.squares(found.weights)[0]))
-
-    alone = mixtures.at(np.array([0.0, 1.0]))
-    if spare(alone) >= 0:
-        return alone.weights
-    if spare(mixtures.at(np.array([1.0, 0.0]))) < -ALLOWED:
-        return None
-    return _between(mixtures, spare, lambda found: abs(spare(found)) <= ALLOWED).weights
-
-
-def _between(
-    mixtures: "_Mixtures",
-    excess: Callable[[Nearest], float],
-    is_done: Callable[[Nearest], bool],
-) -> Nearest:
-    """The mixture at which a figure that falls with its second part vanishes (Illinois method)."""
-    ends, values = [0.0, 1.0], list[float]()
-    for end in ends:
-        found = mixtures.at(np.array([1.0 - end, end]))
-        values.append(excess(found))
-        if is_done(found):
-            return found
-    best, kept = found, -1
-    for _ in range(MIXTURES):
-        if ends[1] - ends[0] <= ALLOWED or values[0] == values[1]:
-            break
-        part = (ends[0] * values[1] - ends[1] * values[0]) / (values[1] - values[0])
-        best = mixtures.at(np.array([1.0 - part, part]))
-        value = excess(best)
-        if is_done(best):
-            break
-        side = int((value > 0) != (values[0] > 0))
-        ends[side], values[side] = part, value
-        if kept == side:
-            values[1 - side] *= 0.5
-        kept = side
-    return best
-
-
-class _Mixtures:
-    """The least mixture of squared deviations over their limits, for any shares."""
 
     def __init__(self, covariance: Covariance, region: Region, cones: Sequence[Cone]) -> None:
+        covariance = covariance.for_many()
         self.covariance = covariance
         self.region = region
         self.origins = np.array([origin for _, _, origin in cones])
-        floor = NOTHING * float(np.sqrt(covariance.mean_variance))
-        self.limits = np.array([max(limit, floor) for _, limit, _ in cones])
+        self.pulls = np.array([-covariance.times(origin) for origin in self.origins])
+        floor = NOTHING**2 * covariance.mean_variance
+        self.limits = np.array([max(limit**2, floor) for _, limit, _ in cones])
+        self.found: dict[float, Nearest] = {}
         self.cuts: list[Row] = []
+        self.programme = self._within(None)
 
-    def squares(self, weights: FloatArray) -> FloatArray:
-        """Squared deviations over their squared limits, one for each limit."""
-        away = [self.covariance.variance(weights - origin) for origin in self.origins]
-        return np.asarray(np.array(away) / self.limits**2)
+    def match(self, instance: Instance) -> bool:
+        """Whether they are of all the limits and the very region of an instance."""
+        return self.region is instance.region and len(self.origins) == len(instance.deviations)
 
-    def at(self, parts: FloatArray) -> Nearest:
-        """The least of one mixture of squared deviations, which sum to one in it.
+    def nearest(self, guess: float | None = None) -> Nearest:
+        """The portfolio that exceeds its limits least, or a proof that none keeps them all.
+
+        Args:
+            guess: How much the second squared deviation may count there.
 
         Raises:
             SolverFailureError: DAQP stopped, or sign patterns came without end.
         """
-        origin = parts @ self.origins
-        linear, everything = -self.covariance.times(origin), np.arange(len(origin))
+        if len(self.origins) == 1:
+            return self._at(0.0, _is_proof)
+        if guess is not None and (found := self._at(guess, _is_proof)).is_decided:
+            return found
+        equal = _Balance(0.0, np.array([-1.0, 1.0]) / self.limits)
+        return self._between(equal, lambda one: one.is_decided, _is_proof)
+
+    def allow(self, which: int) -> bool:
+        """Whether some portfolio keeps one of the limits.
+
+        Raises:
+            SolverFailureError: DAQP stopped, or sign patterns came without end.
+        """
+        part = float(which if len(self.origins) > 1 else 0)
+        variance = float(self._at(part, _never).mixed.variances[which])
+        return variance <= float(self.limits[which]) * (1.0 + ALLOWED)
+
+    def least(self, which: int) -> FloatArray | None:
+        """The portfolio of the least deviation of one kind that keeps the limit on the other's.
+
+        Returns:
+            Weights, shape (n,), or None where nothing keeps the other's limit.
+
+        Raises:
+            SolverFailureError: DAQP stopped, or sign patterns came without end.
+        """
+        alone = self._at(float(which), _never)
+        if len(self.origins) == 1:
+            return alone.mixed.weights
+        factors, sign = np.zeros(2), 1.0 if which else -1.0
+        factors[1 - which] = -sign / self.limits[1 - which]
+        spare = _Balance(sign, factors)
+        if sign * spare.of(alone) >= 0:
+            return alone.mixed.weights
+        if sign * spare.of(self._at(1.0 - which, _never)) < -2.0 * ALLOWED:
+            return None
+        met = self._between(spare, lambda one: abs(spare.of(one)) <= ALLOWED, _never)
+        return met.mixed.weights
+
+    def _between(self, balance: _Balance, is_done: Stop, is_enough: Stop) -> Nearest:
+        """The mixture at which a balance vanishes that falls with the second part.
+
+        As long as the same limits hold, weights move along a line, and the balance is quadratic.
+        """
+        for part in (0.0, 1.0):
+            one = self._at(part, is_enough)
+            if is_done(one):
+                return one
+        for step in range(MIXTURES):
+            path = sorted(self.found.items())
+            left = max((part for part, one in path if balance.of(one) > 0), default=0.0)
+            right = min((part for part, one in path if balance.of(one) <= 0), default=1.0)
+            if right - left <= ALLOWED:
+                break
+            inside = 0.5
+            if step % 3 < 2:  # where a line ends too soon, halving leaves it behind
+                inside = self._crossing(self.found[left], self.found[right], balance)
+            one = self._at(left + inside * (right - left), is_enough)
+            if is_done(one):
+                break
+        return one
+
+    def _crossing(self, left: Nearest, right: Nearest, balance: _Balance) -> float:
+        """How far from one portfolio towards another the balance vanishes on the way."""
+        start, step = left.mixed.weights, right.mixed.weights - left.mixed.weights
+        along = self.covariance.times(step)
+        curve = float(balance.factors.sum()) * float(step @ along)
+        slope = float(balance.factors @ ((start - self.origins) @ along))
+        # Of value + 2·slope·t + curve·t² the root between 0 and 1, free of cancellation.
+        value = balance.of(left)
+        pivot = -(slope + np.copysign(np.sqrt(max(slope**2 - curve * value, 0.0)), slope))
+        roots = [over / under for over, under in ((value, pivot), (pivot, curve)) if under]
+        return next((float(root) for root in roots if 0.0 < root < 1.0), 0.5)
+
+    def _at(self, part: float, is_enough: Stop) -> Nearest:
+        """The least of the mixture in which the second squared deviation counts so much.
+
+        What ``is_enough`` with fewer rows than the limits on trades need is not kept.
+
+        Raises:
+            SolverFailureError: DAQP stopped, or sign patterns came without end.
+        """
+        if part in self.found:
+            return self.found[part]
+        parts = np.array([1.0 - part, part])[: len(self.origins)]
+        linear = parts @ self.pulls
         for _ in range(PATTERNS):
-            rows = tuple(_scaled(row) for row in (*self.region.rows, *self.cuts))
-            flat = replace(self.region.without_trades(), rows=rows)
-            programme = QuadraticProgramme(self.covariance, flat)
-            face = programme.solve_over(everything, linear)
-            nearest = self._read(programme, face, parts, linear)
-            exceeded = list(exceeded_patterns(self.region, face.weights))
-            # What is out of reach with fewer rows is so with all of them.
-            if not exceeded or nearest.is_proof:
-                return nearest
+            mixed = self._read(self.programme.solve(linear), parts, linear)
+            found = Nearest(mixed, self.limits)
+            exceeded = list(exceeded_patterns(self.region, mixed.weights))
+            if not exceeded:
+                self.found[part] = found
+                return found
+            if is_enough(found):
+                return found
             self.cuts += exceeded
+            self.programme = self._within(self.programme.working)
         raise SolverFailureError("sign patterns were generated without end")
 
-    def _read(
-        self, programme: QuadraticProgramme, face: Face, parts: FloatArray, linear: FloatArray
-    ) -> Nearest:
-        region, weights, n = programme.region, face.weights, len(face.weights)
-        prices = face.multipliers[n:] / programme.scale
+    def _within(self, working: Mask | None) -> QuadraticProgramme:
+        rows = tuple(_scaled(row) for row in (*self.region.rows, *self.cuts))
+        flat = replace(self.region.without_trades(), rows=rows)
+        return QuadraticProgramme(self.covariance, flat, working)
+
+    def _read(self, face: Face, parts: FloatArray, linear: FloatArray) -> Mixed:
+        programme, weights, count = self.programme, face.weights, len(face.assets)
+        region, prices = programme.region, face.multipliers[count:] / programme.scale
         gradient = self.covariance.times(weights) + linear
         reduced = gradient + prices @ programme.limits.matrix
-        squares, total = self.squares(weights), float(parts @ self.limits**2)
-        shares = parts * self.limits**2 / total
         with np.errstate(invalid="ignore"):
             ends = np.where(reduced > 0, reduced * region.lower, reduced * region.upper)
+            # Where nothing limits a weight, its reduced cost is zero but for rounding.
+            rounding = np.abs(reduced) <= ROUNDING * float(np.abs(gradient).max())
+            ends[rounding & ~np.isfinite(ends)] = 0.0
             held = np.where(prices > 0, prices * programme.limits.high, 0.0)
             held += np.where(prices < 0, prices * programme.limits.low, 0.0)
-        least = float(np.where(reduced != 0, ends, 0.0).sum()) - float(held.sum())
-        # From half the squared deviation to the mixture in units of the limits.
-        distance = (
-            2.0 * (float(gradient @ weights) - least) * float((shares / self.limits**2).sum())
-        )
+        least = float(ends.sum()) - float(held.sum())
+        pressed = -reduced
+        pressed[face.assets] = face.multipliers[:count]
         rows = zip(region.rows, prices[1:].tolist(), strict=True)
-        return Nearest(
+        return Mixed(
             weights=weights,
-            excess=float(squares.max()),
-            bound=float(shares @ squares) - max(distance, 0.0),
-            shares=shares,
+            parts=parts,
+            variances=np.array([self.covariance.variance(weights - o) for o in self.origins]),
+            distance=max(2.0 * (float(gradient @ weights) - least), 0.0),
             used=tuple((row.field, price < 0) for row, price in rows if price),
-            pressed=face.multipliers[:n],
+            pressed=pressed,
             budget=float(prices[0]),
         )
+
+
+class OutOfReachError(InfeasibleProblemError):
+    """No portfolio keeps its limits on deviations.
+
+    Args:
+        mixtures: What proves it.
+    """
+
+    def __init__(self, mixtures: Mixtures) -> None:
+        super().__init__("no portfolio satisfies every constraint", ["constraints"])
+        self.mixtures = mixtures
+
+
+def _is_proof(one: Nearest) -> bool:
+    """What is out of reach with fewer rows is so with all of them."""
+    return one.is_proof
+
+
+def _never(_: Nearest) -> bool:
+    return False
 
 
 def _scaled(row: Row) -> Row:

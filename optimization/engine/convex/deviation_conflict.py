@@ -12,40 +12,39 @@ import numpy as np
 from optimization.engine.convex.deviation import (
     ALLOWED,
     Cone,
-    Nearest,
-    least_beside,
-    nearest_within,
+    Mixed,
+    Mixtures,
 )
 from optimization.engine.convex.explain import YEAR
 from optimization.engine.convex.instance import Instance
 from optimization.engine.convex.limits import MOST, Limit, error_of, limits_of, raise_to
 from optimization.engine.convex.region import Region, region_of
 from optimization.engine.errors import InfeasibleProblemError, SolverFailureError
-from optimization.engine.problem import FloatArray
 
-LOOSE = 1e6
 SETTLED = 1e-9
 """Relative excess that makes a conflict."""
 
 
-def deviation_error(instance: Instance) -> InfeasibleProblemError:
+def deviation_error(instance: Instance, mixtures: Mixtures | None = None) -> InfeasibleProblemError:
     """The error of a problem whose other limits leave portfolios, but none that deviates so little.
 
-    The instance's region may hold a deviation of nothing as rows; here it is a limit like others.
+    Args:
+        instance: Its region may hold a deviation of nothing as rows; here it is a limit too.
+        mixtures: What its portfolios deviate by, if that is known already.
     """
-    region = region_of(instance.problem, instance.mean)
-    cones, everything = instance.deviations, limits_of(instance.problem, region)
+    cones = instance.deviations
     if not cones:
         return _unproven(cones)  # out of reach by less than the elastic programme tells apart
-    conflict = _Conflict(instance, region, everything)
+    if mixtures is None:
+        region = region_of(instance.problem, instance.mean)
+        mixtures = Mixtures(instance.covariance, region, cones)
+    conflict = _Conflict(mixtures, cones, limits_of(instance.problem, mixtures.region))
     try:
-        nearest = conflict.nearest(everything, cones)
+        nearest = mixtures.nearest()
         if not nearest.is_proof:
             return _unproven(cones)
-        kept, tight = conflict.smallest(nearest, cones)
-        mends = [
-            raise_to(name, value)(0.0) for name, value in conflict.mends(tight, nearest.weights)
-        ]
+        kept, tight = conflict.smallest(nearest.mixed)
+        mends = [raise_to(name, value)(0.0) for name, value in conflict.mends(tight)]
     except SolverFailureError:
         return _unproven(cones)
     return error_of([*(name for name, _, _ in tight), *(limit.field for limit in kept)], mends)
@@ -58,75 +57,56 @@ def _unproven(cones: Sequence[Cone]) -> InfeasibleProblemError:
 class _Conflict:
     """Subsets of the limits, and whether any portfolio keeps them."""
 
-    def __init__(self, instance: Instance, region: Region, limits: Sequence[Limit]) -> None:
-        self.covariance = instance.covariance
-        self.region = region
+    def __init__(self, mixtures: Mixtures, cones: Sequence[Cone], limits: Sequence[Limit]) -> None:
+        self.mixtures = mixtures
+        self.covariance = mixtures.covariance
+        self.region = mixtures.region
         self.limits = list(limits)
-        self.cones = instance.deviations
+        self.cones = cones
 
-    def nearest(self, kept: Sequence[Limit], cones: Sequence[Cone]) -> Nearest:
-        """The portfolio nearest to the limits on deviations within some of the other limits.
-
-        Raises:
-            SolverFailureError: DAQP stopped without an answer.
-        """
-        return nearest_within(self.covariance, _region_within(self.region, kept), cones)
-
-    def conflicts(self, kept: Sequence[Limit], cones: Sequence[Cone]) -> bool:
-        """Whether no portfolio keeps these limits."""
-        try:
-            return bool(cones) and self.nearest(kept, cones).excess > 1.0 + SETTLED
-        except SolverFailureError:
-            return False
-
-    def smallest(
-        self, nearest: Nearest, cones: Sequence[Cone]
-    ) -> tuple[list[Limit], Sequence[Cone]]:
+    def smallest(self, nearest: Mixed) -> tuple[list[Limit], Sequence[Cone]]:
         """Limits that cannot hold together although any fewer of them could."""
         # Those without a multiplier have no part in the proof that the others conflict.
         holding = [limit for limit in self.limits if _holds(limit, nearest)]
-        tight = [cone for cone, share in zip(cones, nearest.shares, strict=True) if share > 0]
+        tight = [cone for cone, share in zip(self.cones, nearest.parts, strict=True) if share > 0]
         if len(holding) > MOST:
             return holding, tight
-        for cone in tuple(tight) if len(tight) > 1 else ():
-            fewer = [other for other in tight if other is not cone]
-            if self.conflicts(holding, fewer):
-                tight = fewer
+        if len(tight) > 1:
+            # A limit that some portfolio keeps beside all of the others is in no conflict alone.
+            for which, cone in enumerate(self.cones):
+                if not self.mixtures.allow(which) and self._conflicts(holding, [cone], None):
+                    tight = [cone]
+                    break
+        guess = float(nearest.parts[-1])
         for limit in tuple(holding):
             left = [other for other in holding if other is not limit]
-            if self.conflicts(left, tight):
+            if self._conflicts(left, tight, guess):
                 holding = left
         return holding, tight
 
-    def mends(self, tight: Sequence[Cone], nearest: FloatArray) -> list[tuple[str, float]]:
+    def _conflicts(self, kept: Sequence[Limit], cones: Sequence[Cone], guess: float | None) -> bool:
+        """Whether no portfolio keeps these limits, by a mixture like the one that is guessed."""
+        within = _region_within(self.region, kept)
+        try:
+            nearest = Mixtures(self.covariance, within, cones).nearest(guess)
+        except SolverFailureError:
+            return False
+        return nearest.excess > 1.0 + SETTLED
+
+    def mends(self, tight: Sequence[Cone]) -> list[tuple[str, float]]:
         """To what each limit on a deviation alone would have to be raised, a year."""
         found = []
-        for cone in tight:
-            others = [other for other in self.cones if other is not cone]
-            least = self._least(cone, others, nearest)
-            if least is not None:
-                name = cone[0].removeprefix("constraints.")
-                found.append((name, least * YEAR * (1 + 10 * ALLOWED)))
+        for which, cone in enumerate(self.cones):
+            weights = self.mixtures.least(which) if cone in tight else None
+            if weights is not None:
+                name, _, origin = cone
+                least = float(np.sqrt(self.covariance.variance(weights - origin)))
+                value = least * YEAR * (1 + 10 * ALLOWED)
+                found.append((name.removeprefix("constraints."), value))
         return found
 
-    def _least(self, cone: Cone, others: Sequence[Cone], nearest: FloatArray) -> float | None:
-        """The least deviation of one kind while the other is kept, or None if it cannot be."""
-        name, _, origin = cone
-        # Beside so large a limit no portfolio is out of reach, and none is given up before its end.
-        loose = (name, LOOSE * float(np.sqrt(self.covariance.mean_variance)), origin)
-        weights: FloatArray | None
-        if others:
-            weights = least_beside(self.covariance, self.region, loose, others[0])
-        elif self.region.is_linear:
-            weights = nearest  # whose sign patterns were not cut short by a proof
-        else:
-            weights = nearest_within(self.covariance, self.region, [loose]).weights
-        if weights is None:
-            return None
-        return float(np.sqrt(self.covariance.variance(weights - origin)))
 
-
-def _holds(limit: Limit, nearest: Nearest) -> bool:
+def _holds(limit: Limit, nearest: Mixed) -> bool:
     """Whether a limit has a multiplier in the nearest portfolio."""
     if limit.columns is not None:
         pressed = nearest.pressed[limit.columns]

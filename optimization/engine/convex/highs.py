@@ -56,26 +56,6 @@ class Rows:
         self._high.append(high / scale)
         self._scale.append(scale)
 
-    def add_alike(
-        self, index: IntArray, value: FloatArray, low: FloatArray, high: FloatArray
-    ) -> None:
-        """Append rows with the same values in different columns.
-
-        Args:
-            index: Columns of every row, shape (k, m).
-            value: Values of each row, shape (m,).
-            low: Shape (k,).
-            high: Shape (k,).
-        """
-        scale, width = float(np.abs(value).max()), len(value)
-        first, count = self._start[-1], len(index)
-        self._start += range(first + width, first + width * count + 1, width)
-        self._index += list(index)
-        self._value += [value / scale] * count
-        self._low += (low / scale).tolist()
-        self._high += (high / scale).tolist()
-        self._scale += [scale] * count
-
     def entries(self) -> Iterator[tuple[IntArray, FloatArray, float, float]]:
         """Columns, scaled values and scaled limits of every row."""
         yield from zip(self._index, self._value, self._low, self._high, strict=True)

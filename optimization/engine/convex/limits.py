@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from optimization.engine.convex.highs import IntArray
-from optimization.engine.convex.linear import Layout
+from optimization.engine.convex.lifting import Lifting
 from optimization.engine.convex.region import Region, Row
 from optimization.engine.errors import InfeasibleProblemError
 from optimization.engine.problem import Problem
@@ -65,10 +65,10 @@ def limits_of(problem: Problem, region: Region) -> list[Limit]:
         )
     for number, row in enumerate(region.rows, start=1):
         limits += _row_limits(row, number)
-    layout = Layout.of(region)
+    lifting = Lifting(region)
     for number, name, value in (
-        (layout.turnover_row, "max_turnover", region.turnover),
-        (layout.leverage_row, "max_leverage", region.leverage),
+        (lifting.turnover_row, "max_turnover", region.turnover),
+        (lifting.leverage_row, "max_leverage", region.leverage),
     ):
         if number:
             limits.append(
@@ -82,11 +82,14 @@ def raise_to(name: str, value: float) -> Callable[[float], str]:
     return lambda slack: f"raise {name} to {value + slack:.6g}"
 
 
-def _lower(name: str, value: float) -> Callable[[float], str]:
+def _lower(name: str, value: float, before_short: str = "") -> Callable[[float], str]:
+    """What to say of a smallest value, and before it if that has to be less than nothing."""
+
     def mend(slack: float) -> str:
         left = value - slack
         # A long-only portfolio has no use for a smallest weight that is rounded below zero.
-        return f"lower {name} to {0.0 if abs(left) <= ROUNDED * slack else left:.6g}"
+        left = 0.0 if abs(left) <= ROUNDED * slack else left
+        return f"{before_short if left < 0 else ''}lower {name} to {left:.6g}"
 
     return mend
 
@@ -105,31 +108,29 @@ def _bound_limits(problem: Problem, region: Region) -> list[Limit]:
         ]
         for side in ("min_weight", "max_weight")
     }
+    first = "set long_only to false and " if constraints.long_only else ""
+    # A portfolio that is not long only lets every weight left open fall to -max_weight.
+    if first and constraints.min_weight is None:
+        first = "set long_only to false with a min_weight of 0 and "
     shared_low = np.flatnonzero(~np.array(own["min_weight"]))
     shared_high = np.flatnonzero(~np.array(own["max_weight"]))
     if len(shared_low):
         implied = constraints.min_weight is None and constraints.long_only
         field = "constraints.long_only" if implied else "constraints.min_weight"
-        mend = _allow_short if implied else _lower("min_weight", constraints.lower)
+        mend = _allow_short if implied else _lower("min_weight", constraints.lower, first)
         limits.append(Limit(field, mend, is_low=True, columns=shared_low))
     if len(shared_high):
         mend = raise_to("max_weight", constraints.upper)
         limits.append(Limit("constraints.max_weight", mend, is_low=False, columns=shared_high))
     for asset, symbol in enumerate(problem.symbols):
         path = f"constraints.asset_bounds.{symbol}"
-        for side, verb, bound in (
-            ("min_weight", _lower, region.lower[asset]),
-            ("max_weight", raise_to, region.upper[asset]),
-        ):
-            if own[side][asset]:
-                limits.append(
-                    Limit(
-                        f"{path}.{side}",
-                        verb(f"{side} of {symbol}", float(bound)),
-                        is_low=side == "min_weight",
-                        columns=np.array([asset]),
-                    )
-                )
+        columns = np.array([asset])
+        if own["min_weight"][asset]:
+            mend = _lower(f"min_weight of {symbol}", float(region.lower[asset]), first)
+            limits.append(Limit(f"{path}.min_weight", mend, is_low=True, columns=columns))
+        if own["max_weight"][asset]:
+            mend = raise_to(f"max_weight of {symbol}", float(region.upper[asset]))
+            limits.append(Limit(f"{path}.max_weight", mend, is_low=False, columns=columns))
     return limits
 
 

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from optimization.engine.convex.highs import Rows, solve_rows
-from optimization.engine.convex.region import ROUNDING, TARGET_RETURN, Region
+from optimization.engine.convex.highs import solve_rows
+from optimization.engine.convex.lifting import Lifting
+from optimization.engine.convex.region import ROUNDING, Region
 from optimization.engine.errors import InfeasibleProblemError
 from optimization.engine.problem import FloatArray
 
@@ -93,84 +94,23 @@ def _fill(gradient: FloatArray, region: Region) -> LinearOptimum:
 
 
 def _simplex(gradient: FloatArray, region: Region, cost_weight: float) -> LinearOptimum:
-    """The general case; trades and absolute weights are split into positive parts."""
-    n, scale = region.n_assets, float(np.abs(gradient).max()) or 1.0
-    layout = Layout.of(region)
-    objective = np.zeros(layout.columns)
-    objective[:n] = gradient / scale
+    """The general case."""
+    lifting, scale = Lifting(region), float(np.abs(gradient).max()) or 1.0
+    objective, fixed = lifting.along(gradient / scale), 0.0
     if region.has_costs:
-        objective[layout.trades] = np.tile(region.costs, 2) * (cost_weight / scale)
-    rows = polyhedron(region, layout)
-    lower = np.concatenate([region.lower, np.zeros(layout.columns - n)])
-    upper = np.concatenate([region.upper, np.full(layout.columns - n, np.inf)])
-    outcome = solve_rows(objective, lower, upper, rows)
+        paid, fixed = lifting.traded(region.costs * cost_weight)
+        objective = objective + paid / scale
+    rows = lifting.rows()
+    outcome = solve_rows(objective, *lifting.bounds(region.lower, region.upper), rows)
     multipliers = outcome.row_duals * scale / rows.scales
-    m = len(region.rows)
-    weights = np.clip(outcome.x[:n], region.lower, region.upper)
+    falling, rising = lifting.reduced(outcome.column_duals * scale, region.lower, region.upper)
+    turnover, leverage = lifting.turnover_row, lifting.leverage_row
     return LinearOptimum(
-        weights=weights,
-        value=outcome.bound * scale,
+        weights=np.clip(lifting.weights(outcome.x), region.lower, region.upper),
+        value=outcome.bound * scale + fixed,
         budget=float(multipliers[0]),
-        rows=multipliers[1 : 1 + m],
-        turnover=float(multipliers[layout.turnover_row]) if layout.turnover_row else 0.0,
-        leverage=float(multipliers[layout.leverage_row]) if layout.leverage_row else 0.0,
-        reduced=outcome.column_duals[:n] * scale,
+        rows=multipliers[1 : 1 + len(region.rows)],
+        turnover=float(multipliers[turnover]) if turnover else 0.0,
+        leverage=float(multipliers[leverage]) if leverage else 0.0,
+        reduced=np.maximum(falling, 0.0) + np.minimum(rising, 0.0),
     )
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Where the lifted variables and rows of a region stand.
-
-    Attributes:
-        columns: Number of variables: w, then buys and sells, then longs and shorts.
-        trades: Columns of buys and sells.
-        sides: Columns of longs and shorts.
-        turnover_row: Row of the turnover limit, or 0 without one.
-        leverage_row: Row of the leverage limit, or 0 without one.
-    """
-
-    columns: int
-    trades: slice
-    sides: slice
-    turnover_row: int
-    leverage_row: int
-
-    @classmethod
-    def of(cls, region: Region) -> "Layout":
-        """The layout for a region."""
-        n, row = region.n_assets, 1 + len(region.rows)
-        end = n + 2 * n * region.trades
-        has_leverage = bool(np.isfinite(region.leverage))
-        has_turnover = bool(np.isfinite(region.turnover))
-        return cls(
-            columns=end + 2 * n * has_leverage,
-            trades=slice(n, end),
-            sides=slice(end, end + 2 * n * has_leverage),
-            turnover_row=row if has_turnover else 0,
-            leverage_row=row + has_turnover if has_leverage else 0,
-        )
-
-
-def polyhedron(region: Region, layout: Layout) -> Rows:
-    """The rows of a region over its lifted variables; every row is scaled to 1."""
-    n, rows = region.n_assets, Rows(layout.columns)
-    first = np.arange(n)
-    trades, sides = (np.arange(layout.columns)[part] for part in (layout.trades, layout.sides))
-    rows.add(first, np.ones(n), region.budget_low, region.budget_high)
-    for row in region.rows:
-        if row.field == TARGET_RETURN and region.has_costs:
-            columns = np.concatenate([first, trades])
-            values = np.concatenate([row.coefficients, -np.tile(region.costs, 2)])
-            rows.add(columns, values, row.low, row.high)
-        else:
-            rows.add(first, row.coefficients, row.low, row.high)
-    if layout.turnover_row:
-        rows.add(trades, np.ones(2 * n), -np.inf, region.turnover)
-    if layout.leverage_row:
-        rows.add(sides, np.ones(2 * n), -np.inf, region.leverage)
-    for columns, origin in ((trades, region.current), (sides, np.zeros(n))):
-        if len(columns):
-            index = np.column_stack([first, columns[:n], columns[n:]])
-            rows.add_alike(index, np.array([1.0, -1.0, 1.0]), origin, origin)
-    return rows

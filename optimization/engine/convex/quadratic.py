@@ -6,6 +6,7 @@ optimum join, until none does. The result is the optimum over all assets.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import daqp
 import numpy as np
@@ -101,6 +102,8 @@ class QuadraticProgramme:
         self._inside = self.limits.matrix
         self._outside: FloatArray | None = None
         self._bounds: Limits = (self.limits.low, self.limits.high, np.zeros(0, dtype=np.int32))
+        self._is_new = True
+        self._model: Any = None
 
     def solve(self, linear: FloatArray) -> Face:
         """The optimum for one linear part, shape (n,).
@@ -148,19 +151,43 @@ class QuadraticProgramme:
         part = linear[assets]
         if self._outside is not None:
             part = part + self._outside
-        x, _, multipliers = minimise_by_daqp(
-            self._block, self.scale * part, self._inside, self._bounds
-        )
+        x, multipliers = self._minimise(self.scale * part)
         low, high, sense = self._bounds
         weights = region.lower.copy()
         weights[assets] = np.minimum(np.maximum(x, low[:count]), high[:count])
         return Face(weights, assets, multipliers, sense == EQUALITY)
+
+    def _minimise(self, linear: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """The optimum over the working set and its multipliers."""
+        if not self._is_new:
+            x, flag, multipliers = self._minimise_again(linear)
+            if flag == OPTIMAL:
+                return x, multipliers
+            self._model = None
+        self._is_new = False
+        x, _, multipliers = minimise_by_daqp(self._block, linear, self._inside, self._bounds)
+        return x, multipliers
+
+    def _minimise_again(self, linear: FloatArray) -> tuple[FloatArray, int, FloatArray]:
+        """The same from the last active set, and how it ended: many times faster than anew."""
+        if self._model is None:
+            low, high, sense = self._bounds
+            self._model = daqp.Model()
+            self._model.settings = {"primal_tol": PRIMAL_TOLERANCE}
+            flag, _ = self._model.setup(self._block, linear, self._inside, high, low, sense)
+        else:
+            flag = self._model.update(f=linear)
+        if flag < 0:
+            return linear, flag, linear
+        x, _, flag, info = self._model.solve()
+        return x, flag, np.asarray(info["lam"])
 
     def _load(self, assets: IntArray) -> None:
         """Everything of a working set's programme but its linear part."""
         if len(assets) == len(self._assets) and bool((assets == self._assets).all()):
             return
         region, limits, self._assets = self.region, self.limits, assets
+        self._is_new, self._model = True, None
         whole = len(assets) == region.n_assets
         block = self.quadratic.dense if whole else self.quadratic.block(assets)
         trace = float(block.diagonal().sum())

@@ -62,7 +62,7 @@ def search_solution(instance: Instance, context: SolveContext, started: float) -
         state = branch_and_bound(instance, float(limit), report)
     except InfeasibleProblemError as error:
         if error.fields == ("constraints",):
-            raise conflict_error(instance) from error
+            raise conflict_error(instance, error) from error
         raise
     except SolverFailureError as error:
         if error.fields:

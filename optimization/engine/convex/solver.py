@@ -114,7 +114,7 @@ def explained_conflicts(instance: Instance) -> Iterator[None]:
     except SolverFailureError as error:
         raise SolverFailureError(FAILURE, ["constraints", "objective"]) from error
     except InfeasibleProblemError as error:
-        raise conflict_error(instance) from error
+        raise conflict_error(instance, error) from error
 
 
 def _rule_solution(instance: Instance, started: float) -> Solution:

@@ -6,7 +6,7 @@ from importlib import import_module
 import numpy as np
 
 from optimization.engine.convex.certificate import ratio_parts
-from optimization.engine.convex.deviation import nearest_within
+from optimization.engine.convex.deviation import Mixtures, OutOfReachError
 from optimization.engine.convex.instance import Instance
 from optimization.engine.convex.linear import minimise_linear
 from optimization.engine.convex.quadratic import QuadraticProgramme
@@ -68,11 +68,12 @@ def check_deviations(instance: Instance) -> None:
     if not instance.cones:
         return
     try:
-        nearest = nearest_within(instance.covariance, instance.region, instance.cones)
+        mixtures = Mixtures(instance.covariance, instance.region, instance.cones)
+        nearest = mixtures.nearest()
     except SolverFailureError:
         return  # the general path decides
     if nearest.is_proof:
-        raise InfeasibleProblemError("no portfolio satisfies every constraint", ["constraints"])
+        raise OutOfReachError(mixtures)
 
 
 def check_risk(instance: Instance) -> None:

@@ -1,6 +1,8 @@
 """Named conflicts against brute force: every subset of the constraints, and every mend."""
 
+import dataclasses
 import itertools
+import re
 from typing import Any
 
 import numpy as np
@@ -102,3 +104,70 @@ def test_only_conflicts_are_refused(seed: int) -> None:
     )
     solution: Any = solve(problem)
     assert solution.max_violation <= 1e-9
+
+
+def mended(constraints: Constraints, message: str, give: float) -> list[Constraints]:
+    """The constraints with each mend that a message names, given by a share of what it asks for."""
+    found, own = [], constraints.asset_bounds
+
+    def towards(now: float, asked: str) -> float:
+        return now + give * (float(asked) - now)
+
+    for asked in re.findall(r"raise max_weight to ([\d.e-]+)", message):
+        cap = towards(constraints.upper, asked)
+        found.append(dataclasses.replace(constraints, max_weight=cap))
+    for asked in re.findall(r"with a min_weight of (-[\d.e-]+)", message):
+        low = towards(0.0, asked)
+        found.append(dataclasses.replace(constraints, long_only=False, min_weight=low))
+    for first, symbol, asked in re.findall(
+        r"(set long_only to false with a min_weight of 0 and )?lower min_weight of ([A-F])"
+        r" to ([\d.e-]+)",
+        message,
+    ):
+        low = towards(own[symbol].min_weight or 0.0, asked)
+        bounds = {**own, symbol: AssetBounds(min_weight=low)}
+        short: Any = {"long_only": False, "min_weight": 0.0} if first else {}
+        found.append(dataclasses.replace(constraints, asset_bounds=bounds, **short))
+    for side, number, asked in re.findall(
+        r"(?:raise|lower) (min_weight|max_weight) of group g(\d) to ([\d.e-]+)", message
+    ):
+        groups = list(constraints.groups)
+        now: Any = getattr(groups[int(number)], side)
+        limit: Any = {side: towards(now, asked)}
+        groups[int(number)] = dataclasses.replace(groups[int(number)], **limit)
+        found.append(dataclasses.replace(constraints, groups=tuple(groups)))
+    return found
+
+
+@pytest.mark.parametrize("seed", CONFLICTS)
+def test_each_mend_works_and_none_smaller_would(seed: int) -> None:
+    constraints = random_constraints(seed)
+    problem = Problem(
+        returns=RETURNS,
+        symbols=SYMBOLS,
+        objective=Objective.MINIMIZE_VARIANCE,
+        constraints=constraints,
+    )
+    with pytest.raises(InfeasibleProblemError) as caught:
+        solve(problem)
+    message = caught.value.message
+    for enough in mended(constraints, message, 1 + 1e-4):  # told in six digits
+        assert can_hold(limits_of(enough), limits_of(enough))
+    for less in mended(constraints, message, 0.99):
+        assert not can_hold(limits_of(less), limits_of(less))
+
+
+def test_mends_of_every_kind_are_told() -> None:
+    told: dict[str, int] = {}
+    for seed in CONFLICTS:
+        problem = Problem(
+            returns=RETURNS,
+            symbols=SYMBOLS,
+            objective=Objective.MINIMIZE_VARIANCE,
+            constraints=random_constraints(seed),
+        )
+        with pytest.raises(InfeasibleProblemError) as caught:
+            solve(problem)
+        for words in ("raise max_weight", "long_only to false", "of group", "min_weight of A"):
+            told[words] = told.get(words, 0) + (words in caught.value.message)
+    assert min(told.values()) >= 2
