@@ -107,6 +107,8 @@ def _framework_answer(error: exceptions.APIException) -> Response:
             challenge += ', error="invalid_token"'
         status, headers = 401, {"WWW-Authenticate": challenge}
     elif isinstance(error, exceptions.Throttled):
-        headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+        # Django REST framework's types do not know it.
+        wait = getattr(error, "wait", None)
+        headers = {"Retry-After": str(wait or RETRY_AFTER_SECONDS)}
     code = _FRAMEWORK_CODES.get(status, ErrorCode.INVALID_MESSAGE)
     return Response(error_document(code, str(error.detail)), status=status, headers=headers)

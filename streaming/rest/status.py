@@ -16,6 +16,7 @@ from optimization.submissions import Owner
 from streaming.fanout.presence import Presence, present
 from streaming.rest.optimizations import errors
 from streaming.rest.throttling import RestThrottle
+from streaming.topics import Subscription
 
 
 class ConnectionsSerializer(serializers.Serializer[Any]):
@@ -98,12 +99,22 @@ class StatusView(APIView):
 
 
 def _connections(presence: Presence, request: Request) -> dict[str, Any]:
-    """All figures, but the ids of the caller's own clients only, unless it is staff."""
+    """All figures; clients, and whose symbols and portfolios they hear, as far as the caller's own.
+
+    Staff sees everybody's.
+    """
     owner = Owner.of(request.user).key
     sees_all = settings.LOCAL_MODE or bool(getattr(request.user, "is_staff", False))
+    seen = {c for c, o in presence.owners.items() if sees_all or o == owner}
+    topics = {
+        topic
+        for client, heard in presence.topics.items()
+        for topic in heard
+        if client in seen or Subscription.parse(topic).subject is None
+    }
     return {
         "total_connections": len(presence.topics),
         "total_subscriptions": sum(map(len, presence.topics.values())),
-        "topics": sorted({topic for topics in presence.topics.values() for topic in topics}),
-        "clients": sorted(c for c, o in presence.owners.items() if sees_all or o == owner),
+        "topics": sorted(topics),
+        "clients": sorted(seen),
     }

@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import select
 import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
@@ -158,24 +160,33 @@ def test_slow_loris_holds_nobody_up_and_is_dropped(guarded: Server) -> None:
     openings = (
         b"",
         b"GET / HT",
-        b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n",
+        b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nX-Name: ",
         b"POST /api/v1/optimizations/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\n{",
     )
-    held = [socket.create_connection((host, int(port)), PATIENCE) for _ in range(200)]
-    for number, connection in enumerate(held):
+    held = {socket.create_connection((host, int(port)), PATIENCE): n for n in range(200)}
+    for connection, number in held.items():
         connection.sendall(openings[number % len(openings)])
     assert b"alive" in guarded.get("/api/v1/health/live")
-    for number, connection in enumerate(held):
-        connection.settimeout(PATIENCE)
-        # One more byte keeps no connection open: the whole request has its deadline.
-        try:
+    deadline = time.monotonic() + PATIENCE
+    while held:
+        assert time.monotonic() < deadline, f"{len(held)} connections are still open"
+        # A byte every half second keeps none of them: the whole request has its deadline.
+        ended = select.select(list(held), [], [], 0.5)[0]
+        for connection in [c for c in ended if has_ended(c)]:
+            connection.close()
+            del held[connection]
+        for connection, number in held.items():
             if number % len(openings):
-                connection.sendall(b"x")
-            while connection.recv(4096):
-                pass
-        except ConnectionError:
-            pass
-        connection.close()
+                with suppress(ConnectionError):
+                    connection.send(b"x")
+
+
+def has_ended(connection: socket.socket) -> bool:
+    """Read what there is; whether the server has ended the connection."""
+    try:
+        return not connection.recv(4096)
+    except ConnectionError:
+        return True
 
 
 def test_rest_is_closed_without_a_token_and_open_with_one(guarded: Server, ann: str) -> None:

@@ -219,15 +219,13 @@ def test_a_session_needs_a_csrf_token_to_change_anything(settings: Settings) -> 
 
 
 def test_a_strangers_page_cannot_post_to_the_loopback(client: Client) -> None:
-    assert _post(client, CONTENT, origin="https://evil.example").status_code == 403
-    assert _post(client, CONTENT, origin="null").status_code == 403
-    own = client.post(
-        ADDRESS,
-        json.dumps(CONTENT),
-        content_type="application/json",
-        headers={"origin": "http://localhost:8000", "host": "localhost:8000"},
-    )
-    assert own.status_code == 202
+    for origin, status in (
+        ("https://evil.example", 403),
+        ("http://localhost:8001", 403),
+        ("null", 403),
+        ("http://localhost:8000", 202),
+    ):
+        assert _post(client, CONTENT, origin=origin, host="localhost:8000").status_code == status
 
 
 def test_every_error_code_has_a_status() -> None:

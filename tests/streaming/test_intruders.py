@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.contrib.admin import site
 from django.contrib.auth.models import User
 from django.test import Client
 from pytest_django.fixtures import Settings
@@ -23,6 +24,7 @@ from streaming.fanout.delivery import Address
 from streaming.fanout.publish import publish_durable, publish_ephemeral
 from streaming.models import Scope
 from streaming.protocol import CloseCode, ServerMessage, Topic, UnwatchedData, server_frame
+from streaming.rest.throttling import RestThrottle
 from tests.streaming.wire_client import ORIGIN, WireClient, connecting, wire
 
 pytestmark = pytest.mark.usefixtures("redis_server", "market", "transactional_db", "running")
@@ -108,10 +110,15 @@ async def test_a_session_without_an_origin_opens_nothing() -> None:
         assert answer["data"]["code"] == "unauthenticated"
 
 
-async def test_a_stranger_is_told_nothing_and_closed_after_a_few_frames() -> None:
+async def test_a_stranger_is_told_nothing_and_closed_after_a_few_frames(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # What closes it is not that its time ran out.
+    monkeypatch.setattr("streaming.consumers.AUTH_SECONDS", 600.0)
     async with connecting() as (_, _, client):
         for _ in range(20):
-            await client.send("optimization_request", CONTENT)
+            answer = await client.ask("optimization_request", CONTENT)
+            assert answer["data"]["code"] == "unauthenticated"
         assert await client.close_code() == CloseCode.UNAUTHENTICATED
     assert not await OptimizationRequest.objects.aexists()
 
@@ -163,6 +170,7 @@ async def test_another_users_portfolio_is_not_heard_read_or_ended() -> None:
     for method in ("GET", "DELETE"):
         answer = await rest(method, f"{PORTFOLIOS}{portfolio_id}/", bob)
         assert (answer.status_code, answer.json()["code"]) == (404, "unknown_portfolio")
+    assert (await rest("GET", PORTFOLIOS, bob)).json()["results"] == []
     assert await Portfolio.objects.filter(active=True).aexists()
 
 
@@ -224,9 +232,11 @@ async def test_the_admin_is_closed_to_users_and_to_staff_without_permission() ->
     cancel = {"action": "cancel", "_selected_action": [row.pk]}
     bob = await sync_to_async(User.objects.create_user)("bob")
     staff = await sync_to_async(User.objects.create_user)("staff", is_staff=True)
+    models = [f"/admin/{m._meta.app_label}/{m._meta.model_name}/" for m in site._registry]
+    assert pages in models
     for user, status in ((bob, 302), (staff, 403)):
-        for address in (pages, f"{pages}{row.pk}/change/", "/admin/streaming/apitoken/"):
-            assert (await admin_page(user, address)).status_code == status
+        for address in (*models, f"{pages}{row.pk}/change/", f"{pages}{row.pk}/history/"):
+            assert (await admin_page(user, address)).status_code == status, address
         assert (await admin_page(user, pages, cancel)).status_code == status
     await row.arefresh_from_db()
     assert row.status == Status.QUEUED
@@ -328,10 +338,40 @@ async def test_strangers_of_one_address_are_bounded_and_its_users_still_get_in(
             assert (await third.receive())["type"] == "connection_status"
 
 
-async def test_rest_is_bounded_per_user_and_says_when_to_come_back(settings: Settings) -> None:
-    settings.MAX_REST_REQUESTS_PER_SECOND = 0
-    answer = await rest("GET", REQUESTS, await key_of("bob"))
-    assert (answer.status_code, answer.json()["code"]) == (429, "rate_limited")
-    assert int(answer["Retry-After"]) >= 1
+async def test_rest_is_bounded_per_user_and_says_when_to_come_back(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings.MAX_REST_REQUESTS_PER_SECOND = 1
-    assert (await rest("GET", REQUESTS, await key_of("ann"))).status_code == 200
+    now = [1_700_000_004.0]
+    monkeypatch.setattr(RestThrottle, "clock", lambda _self: now[0])
+    ann, bob = await key_of("ann"), await key_of("bob")
+    answers = [await rest("GET", REQUESTS, bob) for _ in range(11)]
+    assert [answer.status_code for answer in answers] == [200] * 10 + [429]
+    assert answers[-1].json()["code"] == "rate_limited"
+    assert answers[-1]["Retry-After"] == "6"
+    assert (await rest("GET", REQUESTS, ann)).status_code == 200
+    now[0] += 6
+    assert (await rest("GET", REQUESTS, bob)).status_code == 200
+
+
+async def test_what_others_listen_to_is_told_to_operators_only() -> None:
+    ann, bob = await key_of("ann"), await key_of("bob")
+    made = (await rest("POST", PORTFOLIOS, ann, CONTENT)).json()
+    own = f"risk_alerts:{made['portfolio_id']}"
+    async with connecting(headers=ann) as (_, _, client):
+        client_id = (await client.receive())["client_id"]
+        for topic in ("portfolio_updates", own):
+            assert (await client.ask("subscribe", {"topic": topic}))["type"] == "subscribe"
+        # Frames are handled one after the other: what was subscribed to is now known everywhere.
+        await client.ask("unwatch", {"portfolio_id": "none"})
+        seen = {}
+        for name, headers in (("ann", ann), ("bob", bob), ("staff", await key_of("staff"))):
+            await User.objects.filter(username="staff").aupdate(is_staff=True)
+            answer = await rest("GET", "/api/v1/streaming/status", headers)
+            seen[name] = answer.json()["websocket_connections"]
+    for name in ("ann", "staff"):
+        assert seen[name]["topics"] == ["portfolio_updates", own]
+        assert seen[name]["clients"] == [client_id]
+    assert seen["bob"]["topics"] == ["portfolio_updates"]
+    assert seen["bob"]["clients"] == []
+    assert seen["bob"]["total_connections"] == 1
