@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from websockets.asyncio.server import ServerConnection, serve
-from websockets.http11 import Request, Response
 
 from marketdata.feeds.alpaca import AlpacaFeed, epoch, number, trade_quote
 from marketdata.feeds.base import Backoff, FeedInterruptedError, FeedRefusedError, run
@@ -16,26 +14,21 @@ from marketdata.feeds.json_socket import Timeouts
 from marketdata.models import Source
 from marketdata.quarantine import Limits, TickFilter
 from marketdata.quotes import Quote
-from tests.marketdata.feeds.stream_server import Script, Session, stream_server
+from tests.marketdata.feeds.stream_server import (
+    Conversation,
+    CountedBackoff,
+    Session,
+    collect,
+    stream_server,
+)
 
 QUICK = Timeouts(connect=5.0, reply=5.0, stall=5.0)
 IMPATIENT = Timeouts(connect=5.0, reply=0.05, stall=0.05)
 NOW = 1_614_009_104.0
 
 
-class EnoughError(Exception):
-    """The sink has what the test waited for."""
-
-
-class Sink:
-    def __init__(self, count: int) -> None:
-        self.count = count
-        self.quotes: list[Quote] = []
-
-    async def __call__(self, batch: Sequence[Quote]) -> None:
-        self.quotes += batch
-        if len(self.quotes) >= self.count:
-            raise EnoughError
+async def nowhere(batch: Sequence[Quote]) -> None:
+    raise AssertionError(f"nothing was to come: {batch}")
 
 
 def trade(price: Any, second: float = 0.0, symbol: str = "AAPL") -> dict[str, Any]:
@@ -43,7 +36,7 @@ def trade(price: Any, second: float = 0.0, symbol: str = "AAPL") -> dict[str, An
     return {"T": "t", "i": 7, "S": symbol, "x": "D", "p": price, "s": 1, "t": time, "z": "C"}
 
 
-def trading(*batches: list[dict[str, Any]], then: Script | None = None) -> Script:
+def trading(*batches: list[dict[str, Any]], then: Conversation | None = None) -> Conversation:
     async def script(session: Session) -> None:
         await session.send([{"T": "success", "msg": "connected"}])
         assert await session.hear() == {"action": "auth", "key": "id", "secret": "secret"}
@@ -57,7 +50,7 @@ def trading(*batches: list[dict[str, Any]], then: Script | None = None) -> Scrip
     return script
 
 
-def failing(code: int, text: str, *, after_auth: bool = True) -> Script:
+def failing(code: int, text: str, *, after_auth: bool = True) -> Conversation:
     async def script(session: Session) -> None:
         await session.send([{"T": "success", "msg": "connected"}])
         if after_auth:
@@ -74,19 +67,9 @@ def feed(url: str, timeouts: Timeouts = QUICK) -> AlpacaFeed:
     )
 
 
-async def collect(count: int, *scripts: Script, timeouts: Timeouts = QUICK) -> list[Quote]:
-    sink = Sink(count)
-    async with stream_server(*scripts) as server:
-        with pytest.raises(EnoughError):
-            await run(
-                feed(server.url, timeouts), sink, Backoff(first=0.0), np.random.default_rng(1)
-            )
-    return sink.quotes
-
-
 async def test_after_welcome_sign_in_and_subscription_trades_are_quotes() -> None:
     batch = [trade(126.55), {"T": "b", "S": "AAPL"}, trade(240.5, 1, "MSFT")]
-    quotes = await collect(2, trading(batch, then=Session.stall))
+    quotes = await collect(feed, 2, trading(batch, then=Session.stall))
     assert quotes == [
         Quote("AAPL", 126.55, NOW, Source.REAL, "alpaca"),
         Quote("MSFT", 240.5, NOW + 1, Source.REAL, "alpaca"),
@@ -100,37 +83,48 @@ async def test_after_welcome_sign_in_and_subscription_trades_are_quotes() -> Non
 async def test_an_error_that_stays_ends_the_feed_and_is_told(code: int, text: str) -> None:
     async with stream_server(failing(code, text)) as server:
         with pytest.raises(FeedRefusedError, match=f"Alpaca says: {text} .code {code}"):
-            await run(feed(server.url), Sink(1), Backoff(first=0.0), np.random.default_rng(1))
+            await run(feed(server.url), nowhere, Backoff(first=0.0), np.random.default_rng(1))
         assert server.connections == 1
 
 
 async def test_a_connection_limit_is_tried_again() -> None:
     busy = failing(406, "connection limit exceeded", after_auth=False)
-    quotes = await collect(1, busy, busy, trading([trade(1.0)], then=Session.stall))
+    quotes = await collect(feed, 1, busy, busy, trading([trade(1.0)], then=Session.stall))
     assert [quote.price for quote in quotes] == [1.0]
+
+
+async def test_each_failure_waits_longer_until_a_trade_ends_the_row() -> None:
+    busy = failing(406, "connection limit exceeded", after_auth=False)
+    waits = CountedBackoff()
+    await collect(
+        feed,
+        2,
+        *(busy, HTTPStatus.TOO_MANY_REQUESTS, trading(then=Session.break_off)),
+        trading([trade(1.0)], then=Session.break_off),
+        trading([trade(2.0)], then=Session.stall),
+        backoff=waits,
+    )
+    assert waits.attempts == [1, 2, 3, 1]
 
 
 async def test_a_slow_client_a_broken_connection_and_a_stall_are_connected_again() -> None:
     async def slow(session: Session) -> None:
         await session.send([{"T": "error", "code": 407, "msg": "slow client"}])
 
-    async def broken(session: Session) -> None:
-        session.socket.transport.abort()
-
     quotes = await collect(
+        lambda url: feed(url, Timeouts(connect=5.0, reply=5.0, stall=0.2)),
         4,
         trading([trade(1.0)], then=slow),
-        trading([trade(2.0)], then=broken),
+        trading([trade(2.0)], then=Session.break_off),
         trading([trade(3.0)], then=Session.stall),
         trading([trade(4.0)], then=Session.stall),
-        timeouts=Timeouts(connect=5.0, reply=5.0, stall=0.2),
     )
     assert [quote.price for quote in quotes] == [1.0, 2.0, 3.0, 4.0]
 
 
 async def test_gaps_duplicates_and_reordering_leave_the_newest_price() -> None:
     batches = [[trade(1.0, 0)], [trade(1.0, 0), trade(5.0, 5)], [trade(4.0, 4)], [trade(6.0, 6)]]
-    quotes = await collect(5, trading(*batches, then=Session.stall))
+    quotes = await collect(feed, 5, trading(*batches, then=Session.stall))
     rules = TickFilter(Limits(max_jump=100.0))
     kept = rules.sort(quotes, NOW + 6)
     assert [quote.price for quote in kept.accepted] == [1.0, 5.0, 6.0]
@@ -172,16 +166,9 @@ async def test_a_server_that_does_not_answer_is_given_up() -> None:
     ],
 )
 async def test_an_http_answer_is_told(status: HTTPStatus, error: type[Exception]) -> None:
-    def answer(socket: ServerConnection, request: Request) -> Response:
-        return socket.respond(status, "no\n")
-
-    async def handle(socket: ServerConnection) -> None:
-        await socket.wait_closed()
-
-    async with serve(handle, "127.0.0.1", 0, process_request=answer) as server:
-        port = server.sockets[0].getsockname()[1]
+    async with stream_server(status) as server:
         with pytest.raises(error, match=f"HTTP {status.value}"):
-            await anext(feed(f"ws://127.0.0.1:{port}").batches())
+            await anext(feed(server.url).batches())
 
 
 async def test_nobody_listening_is_tried_again_and_no_address_is_refused(free_port: int) -> None:
