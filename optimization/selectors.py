@@ -2,15 +2,14 @@
 
 from dataclasses import dataclass
 
-from django.db.models import Avg, Count, Q
-
 from optimization.engine.problem import Method
 from optimization.engine.registry import available_methods
-from optimization.models import OptimizationRequest, Status
+from optimization.models import Status
 from optimization.queue import admission
 from optimization.queue.lanes import LANES, Lane
 from optimization.solving import result_cache
 from optimization.solving.result_cache import CacheStatistics
+from optimization.totals import request_totals
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +40,19 @@ class ServiceStatistics:
 
 
 def service_statistics() -> ServiceStatistics:
-    """Gather the figures; one aggregate over the rows and a few counts in Redis."""
-    solved = Q(status=Status.SUCCEEDED, cached=False)
-    figures = OptimizationRequest.objects.aggregate(
-        total=Count("pk"),
-        succeeded=Count("pk", filter=Q(status=Status.SUCCEEDED)),
-        failed=Count("pk", filter=Q(status=Status.FAILED)),
-        hits=Count("pk", filter=Q(cached=True)),
-        mean=Avg("optimization_time", filter=solved),
-    )
+    """Gather the figures: the totals of the rows and a few counts in Redis."""
+    totals = request_totals()
+    ended = totals.counts
+    solved = [g for g in ended if g.status == Status.SUCCEEDED and not g.cached]
+    count = sum(ended[group] for group in solved)
+    mean = sum(totals.seconds[group] for group in solved) / count if count else 0.0
     loads = {lane: admission.lane_load(lane) for lane in Lane}
     return ServiceStatistics(
-        total_requests=figures["total"],
-        successful_optimizations=figures["succeeded"],
-        failed_optimizations=figures["failed"],
-        cache_hits=figures["hits"],
-        average_optimization_time=round(figures["mean"] or 0.0, 6),
+        total_requests=ended.total(),
+        successful_optimizations=sum(ended[g] for g in ended if g.status == Status.SUCCEEDED),
+        failed_optimizations=sum(ended[g] for g in ended if g.status == Status.FAILED),
+        cache_hits=sum(ended[g] for g in ended if g.cached),
+        average_optimization_time=round(mean, 6),
         queue_size=sum(load.waiting for load in loads.values()),
         active_optimizations=sum(load.held + load.lost for load in loads.values()),
         queues={lane.value: load.waiting for lane, load in loads.items()},

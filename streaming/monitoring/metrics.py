@@ -1,8 +1,8 @@
 """Figures for Prometheus, gathered from the rows and Redis when asked: true over all processes."""
 
+from collections import Counter
 from collections.abc import Iterator
 
-from django.db.models import Count, Sum
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -13,10 +13,11 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from marketdata.quotes import feed_status
-from optimization.models import OptimizationRequest, Status
+from optimization.models import Status
 from optimization.queue import admission, workers
 from optimization.queue.lanes import Lane
 from optimization.solving import result_cache
+from optimization.totals import request_totals
 from streaming.fanout.presence import present
 
 
@@ -40,26 +41,24 @@ def exposition() -> bytes:
 
 
 def _requests() -> Iterator[Metric]:
+    totals = request_totals()
     recorded = GaugeMetricFamily(
         "quantumedge_requests_recorded", "Requests in the history.", labels=["method", "status"]
     )
-    counts = OptimizationRequest.objects.order_by().values("method", "status")
-    for row in counts.annotate(count=Count("pk")):
-        recorded.add_metric([row["method"], row["status"]], row["count"])
+    counts: Counter[tuple[str, str]] = Counter()
+    for group, count in totals.counts.items():
+        counts[group.method, group.status] += count
+    for labels, count in sorted(counts.items()):
+        recorded.add_metric(labels, count)
     yield recorded
     duration = SummaryMetricFamily(
         "quantumedge_optimization_seconds",
         "Seconds from the worker's claim to the result, cache hits left out.",
         labels=["method"],
     )
-    solved = OptimizationRequest.objects.filter(status=Status.SUCCEEDED, cached=False)
-    totals = (
-        solved.order_by()
-        .values("method")
-        .annotate(count=Count("pk"), total=Sum("optimization_time"))
-    )
-    for solver in totals:
-        duration.add_metric([solver["method"]], solver["count"], solver["total"] or 0.0)
+    for group, count in totals.counts.items():
+        if group.status == Status.SUCCEEDED and not group.cached:
+            duration.add_metric([group.method], count, totals.seconds[group])
     yield duration
 
 

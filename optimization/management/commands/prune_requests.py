@@ -9,6 +9,7 @@ from rich.progress import Progress
 
 from optimization.command_line import console, duration
 from optimization.models import TERMINAL, OptimizationRequest
+from optimization.totals import forget_totals
 
 BATCH = 1000
 """Rows per transaction: short ones, because writers of SQLite wait for each other."""
@@ -41,6 +42,7 @@ class Command(BaseCommand):
                 while keys := list(ended.order_by("id").values_list("pk", flat=True)[:BATCH]):
                     OptimizationRequest.objects.filter(pk__in=keys).delete()
                     progress.advance(task, len(keys))
+            forget_totals()
         if options["json"]:
             document = {"requests": count, "deleted": not options["dry_run"]}
             self.stdout.write(json.dumps(document))
