@@ -106,12 +106,12 @@ class Server:
         with urllib.request.urlopen(self.url + path, timeout=PATIENCE) as response:
             return bytes(response.read())
 
-    def redis_holds(self, name: str) -> bool:
-        """Whether the server's Redis has a key of this name under the server's prefix."""
+    def redis_delete(self, name: str) -> None:
+        """Delete the key of this name, under the server's prefix, from the server's Redis."""
         addresses = services.part(self.data_dir.name)
         url = addresses.get("REDIS_URL", f"unix://{self.data_dir}/valkey.sock")
         with Redis.from_url(url) as client:
-            return bool(client.exists(f"{addresses.get('REDIS_PREFIX', 'qe')}:{name}"))
+            client.delete(f"{addresses.get('REDIS_PREFIX', 'qe')}:{name}")
 
     def processes(self) -> list[psutil.Process]:
         """Everything that runs below the supervisor, itself included."""
