@@ -35,6 +35,11 @@ TICKS = 5
 """Batches of prices a second under full load."""
 SYMBOLS = "AAPL,MSFT,JNJ,JPM,XOM"
 SETTLE_SECONDS = 5
+LANES = ("mean_variance", "genetic_algorithm", "qaoa")
+"""A method of each lane."""
+
+FULL = 13 * 60
+"""Seconds after which nothing is kept longer: that an end was told is remembered for 12 minutes."""
 
 
 async def fan_out(port: int, connections: int, seconds: float) -> dict[str, Any]:
@@ -173,7 +178,7 @@ async def never_reads(server: Server, port: int) -> dict[str, Any]:
 async def soak(server: Server, port: int, options: argparse.Namespace) -> dict[str, Any]:
     """Half of the load for a long time; what grows meanwhile leaks."""
     tally = Tally()
-    await asyncio.sleep(SETTLE_SECONDS)
+    await warm_up(port)
     empty = held(server)
     clients = await connect(port, options.connections // 2, tally)
     subscribe(clients, "price_updates")
@@ -195,17 +200,18 @@ async def soak(server: Server, port: int, options: argparse.Namespace) -> dict[s
         client.transport.close()
     await asyncio.sleep(2 * SETTLE_SECONDS)
     window = max(1, len(samples) // 6)
-    first, last = samples[window : 2 * window], samples[-window:]
+    begin = next(n for n, at in enumerate(samples) if at["t"] >= min(FULL, options.minutes * 30))
+    first, last = samples[begin : begin + window], samples[-window:]
+    names = sorted({name for sample in first for name in sample["rss_mb"]})
     return {
         "minutes": options.minutes,
         "requests": number,
         "lost_connections": lost,
         "prices": milliseconds(np.concatenate(delays)),
         "rss_drift_percent": {
-            name: round(100 * (mean(last, name) / mean(first, name) - 1), 2)
-            for name in first[0]["rss_mb"]
+            name: round(100 * (mean(last, name) / mean(first, name) - 1), 2) for name in names
         },
-        "rss_mb": {"first": first[0]["rss_mb"], "last": last[-1]["rss_mb"]},
+        "rss_mb": {name: series(samples, name) for name in names},
         "sockets": {"before": empty["sockets"], "after": held(server)["sockets"]},
         "threads": {"before": empty["threads"], "after": held(server)["threads"]},
         "tasks": {"before": empty["tasks"], "after": held(server)["tasks"]},
@@ -213,9 +219,28 @@ async def soak(server: Server, port: int, options: argparse.Namespace) -> dict[s
     }
 
 
+async def warm_up(port: int) -> None:
+    """Have every process open what it keeps open once it has served."""
+    clients = await connect(port, 40, Tally())
+    subscribe(clients, "price_updates")
+    for number, client in enumerate(clients):
+        client.send(request(symbols=TECH, method=LANES[number % 3]))
+    await asyncio.sleep(2 * SETTLE_SECONDS)
+    for client in clients:
+        client.transport.close()
+    await asyncio.sleep(SETTLE_SECONDS)
+
+
+def series(samples: list[dict[str, Any]], name: str) -> list[float]:
+    """Memory of a process in each twelfth of the time, where it ran; a leak goes on."""
+    chosen = samples[:: max(1, len(samples) // 12)]
+    return [sample["rss_mb"][name] for sample in chosen if name in sample["rss_mb"]]
+
+
 def mean(samples: list[dict[str, Any]], name: str) -> float:
     """Mean memory of a process over some samples."""
-    return float(np.mean([sample["rss_mb"][name] for sample in samples]))
+    found = [sample["rss_mb"][name] for sample in samples if name in sample["rss_mb"]]
+    return float(np.mean(found)) if found else float("nan")
 
 
 def held(server: Server) -> dict[str, Any]:
