@@ -50,9 +50,12 @@ class Answer:
         return self.certificate.gap <= CERTIFIED and self.violation <= FEASIBLE
 
     @property
-    def rank(self) -> tuple[float, float]:
-        """Smaller is better: first what is feasible, then what is nearer the optimum."""
-        return max(self.violation, FEASIBLE), self.certificate.gap
+    def rank(self) -> tuple[float, float, float]:
+        """Smaller is better: what is feasible, then what is provably nearer the optimum.
+
+        Of two answers without a bound the better one.
+        """
+        return max(self.violation, FEASIBLE), self.certificate.gap, self.certificate.value
 
 
 def answer_of(instance: Instance, weights: FloatArray, evidence: Evidence, solver: str) -> Answer:

@@ -91,6 +91,8 @@ def branch_and_bound(
     if not search.heap and search.best is None:
         raise InfeasibleProblemError("no portfolio satisfies every constraint", ["constraints"])
     if search.heap:
+        search.decide_forced()
+    if search.heap:
         search.dive(search.heap[0].weights)
     while search.heap:
         now = time.perf_counter()
@@ -100,7 +102,7 @@ def branch_and_bound(
         if now - reported > REPORT_EVERY:
             reported = now
             report(state)
-        for decisions in search.children(heapq.heappop(search.heap)):
+        for decisions in search.children(search.next_node()):
             search.open(decisions)
     return search.outcome(time.perf_counter() - started)
 
@@ -117,6 +119,23 @@ class _Search:
         self.best: Answer | None = None
         self.nodes = 0
         self.warm: Warm = COLD
+
+    def decide_forced(self) -> None:
+        """Begin anew with what the bounds decide: an asset that may not be out is held."""
+        region = self.instance.region
+        decisions = np.where(region.lower > 0, LONG, np.where(region.upper < 0, SHORT, OPEN))
+        if decisions.any():
+            self.heap.clear()
+            self.open(decisions.astype(np.int8))
+
+    def next_node(self) -> _Node:
+        """The node of the best bound, or as long as there is no portfolio the most decided one."""
+        if self.best is not None:
+            return heapq.heappop(self.heap)
+        deepest = min(self.heap, key=lambda node: (int((node.decisions == OPEN).sum()), node))
+        self.heap.remove(deepest)
+        heapq.heapify(self.heap)
+        return deepest
 
     def open(self, decisions: Decisions) -> None:
         """Relax a node and keep it if it may hold something better."""

@@ -26,6 +26,9 @@ ROUNDING = 1e-14
 USELESS = 1.0
 """A bound that allows twice the ratio is none."""
 
+PROVEN = 1e-10
+"""A gap that leaves nothing to be wished for."""
+
 CANCELLED = 1e-10
 SMALL = 1e-3
 """A risk below this share of a typical asset's counts as this share: a gap relative to nothing
@@ -227,12 +230,31 @@ def _certify_ratio(instance: Instance, weights: FloatArray, evidence: Evidence) 
             gradient, instance.region, instance.gain_costs + bound * cost_slope
         )
     excess = max(-(first.value + cones.offset), 0.0)
-    if excess and holds_nothing(instance.region) and not any(cones.gradient):
-        gap = _gap_on_cone(instance, (ratio, deviation, numerator), slope)
-    else:
-        gap = excess / (lowest_risk(instance) * abs(ratio)) if excess else 0.0
+    gap = _gap_of_excess(instance, excess, (ratio, deviation, numerator), slope, cones)
     bounded = gap if gap < USELESS else float("inf")
     return Certificate(-ratio, bounded, first, 1.0 / deviation)
+
+
+def _gap_of_excess(
+    instance: Instance,
+    excess: float,
+    parts: tuple[float, float, float],
+    slope: FloatArray,
+    cones: LinearModel,
+) -> float:
+    """The gap where no portfolio gains more than the ratio times its risk by more than an excess.
+
+    A risk below a small share of a typical asset's counts as that share: some portfolio may have
+    no risk and no gain, and rounding alone would promise it any ratio.
+    """
+    ratio, deviation, _ = parts
+    least = min(SMALL * math.sqrt(instance.variance_scale), deviation)
+    gap = excess / (least * abs(ratio))
+    if gap <= PROVEN:
+        return gap
+    if holds_nothing(instance.region) and not any(cones.gradient):
+        return min(gap, _gap_on_cone(instance, parts, slope))
+    return min(gap, excess / (lowest_risk(instance) * abs(ratio)))
 
 
 def _gap_on_cone(instance: Instance, parts: tuple[float, float, float], slope: FloatArray) -> float:

@@ -119,8 +119,9 @@ class Instance:
         for name, limit, origin in self.deviations:
             if not self._allows_none(limit):
                 continue
-            root = self.covariance.root() / np.sqrt(self.variance_scale)
-            for direction in root[np.linalg.norm(root, axis=1) > np.sqrt(NOTHING)]:
+            # Along a singular direction the deviation may be small, and must be zero all the same.
+            _, sizes, directions = np.linalg.svd(self.covariance.root(), full_matrices=False)
+            for direction in directions[sizes > CONSTANT * sizes[0]]:
                 value = float(direction @ origin)
                 rows.append(Row(name, f"the {name.rpartition('.')[2]}", direction, value, value))
         if not rows:

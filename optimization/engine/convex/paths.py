@@ -22,7 +22,7 @@ from optimization.engine.errors import (
     InfeasibleProblemError,
     SolverFailureError,
 )
-from optimization.engine.objectives import RATIOS
+from optimization.engine.objectives import EXCESS_RATIOS
 from optimization.engine.problem import Objective
 
 SHARP = 1e-12
@@ -88,11 +88,12 @@ def solve_generally(instance: Instance, fast: Answer | None = None, tried: str =
                 best = replace(fast, solver=f"{fast.solver}, no worse than {answer.solver}")
             if best.is_certified:
                 break
-    except InfeasibleProblemError:
-        if instance.cones and instance.objective in RATIOS:
-            _check_gain_within_cones(instance)
+    except (InfeasibleProblemError, SolverFailureError):
+        _check_gain_within_cones(instance)
         raise
     if best is None:
+        # All that a solver came upon was the apex, where a ratio holds nothing.
+        _check_gain_within_cones(instance)
         raise SolverFailureError("no solver gave an answer")
     return best
 
@@ -115,7 +116,7 @@ def _check_gain_within_cones(instance: Instance) -> None:
         NoExcessReturnError: No portfolio within the deviations gains.
         InfeasibleProblemError: No portfolio is within them.
     """
-    if instance.objective == Objective.MAXIMIZE_DIVERSIFICATION:
+    if not instance.cones or instance.objective not in EXCESS_RATIOS:
         return
     problem = replace(instance.problem, objective=Objective.MAXIMIZE_RETURN)
     richest, _ = solve_instance(replace(instance, problem=problem))
@@ -135,4 +136,4 @@ def fast_answer(instance: Instance, outcome: FastOutcome) -> Answer:
         polished = answer_of(instance, weights, outcome.evidence, outcome.solver)
     except SolverFailureError:
         return answer
-    return min(polished, answer, key=lambda item: item.certificate.gap)
+    return min(polished, answer, key=lambda item: item.rank)

@@ -36,6 +36,9 @@ from optimization.engine.problem import FloatArray
 
 ROUNDS = 60
 SETTLED = 1e-13
+ROUNDING = 1e-14
+"""A weight or a row's value this small beside what it is the sum of is nothing at all."""
+
 RISKLESS = "no asset has any risk"
 
 
@@ -368,8 +371,11 @@ def _on_cone(
 
 def shrink_into(region: Region, weights: FloatArray) -> float:
     """The largest factor with factor · weights in a region that holds nothing."""
+    size = np.abs(weights)
     with np.errstate(divide="ignore", invalid="ignore"):
         value = np.concatenate([weights, [weights.sum()], region.matrix @ weights])
+        sizes = np.concatenate([np.full(len(size) + 1, size.sum()), np.abs(region.matrix) @ size])
+        value[np.abs(value) <= ROUNDING * sizes] = 0.0
         high = np.concatenate(
             [region.upper, [region.budget_high], [row.high for row in region.rows]]
         )

@@ -138,7 +138,10 @@ def _check_sizes(instance: Instance) -> None:
     """
     constraints, region = instance.problem.constraints, instance.region
     least = constraints.min_position
-    if not least or not constraints.sum_to_one or not region.is_long:
+    if not least:
+        return
+    _check_forced_sizes(instance, least)
+    if not constraints.sum_to_one or not region.is_long:
         return
     lower, upper = np.maximum(region.lower, least), region.upper
     forced = region.lower > 0
@@ -167,4 +170,21 @@ def _check_sizes(instance: Instance) -> None:
         f"no number of positions of at least {least:g} each can sum to 1 within their largest"
         f" weights; {' or '.join(mends) or 'lower min_position or raise max_weight'}",
         fields,
+    )
+
+
+def _check_forced_sizes(instance: Instance, least: float) -> None:
+    """Refuse bounds that hold an asset, and hold it smaller than any position may be."""
+    region = instance.region
+    largest = np.where(region.lower > 0, region.upper, -region.lower)
+    forced = (region.lower > 0) | (region.upper < 0)
+    small = np.flatnonzero(forced & (largest < least - HELD))
+    if not len(small):
+        return
+    asset = int(small[np.argmin(largest[small])])
+    raise InfeasibleProblemError(
+        f"the bounds of {instance.problem.symbols[asset]} hold it at no more than"
+        f" {largest[asset]:.6g} and min_position is {least:g}; lower min_position to"
+        f" {largest[asset]:.6g} or widen its bounds",
+        ["constraints.min_position", "constraints.asset_bounds"],
     )

@@ -102,6 +102,35 @@ def test_more_required_positions_than_allowed_are_named(make_problem: Any) -> No
         solve(make_problem(6, 252, max_assets=2, asset_bounds=bounds))
 
 
+@pytest.mark.parametrize("end", [1, -1])
+def test_bounds_that_hold_less_than_a_position_may_be_are_named(
+    make_problem: Any, end: int
+) -> None:
+    ends = sorted((0.05 * end, 0.03 * end))
+    bounds = {"AMD": AssetBounds(min_weight=ends[0], max_weight=ends[1])}
+    problem = make_problem(
+        6, 252, long_only=False, min_position=0.1, asset_bounds=bounds, target_volatility=0.5
+    )
+    with pytest.raises(
+        InfeasibleProblemError, match=r"AMD hold it at no more than 0\.05"
+    ) as caught:
+        solve(problem)
+    assert "constraints.min_position" in caught.value.fields
+
+
+def test_assets_that_the_bounds_hold_are_no_branch_of_the_search(make_problem: Any) -> None:
+    """With every asset held either way, the first relaxation is the answer."""
+    symbols = make_problem(6, 252).symbols
+    bounds = {symbol: AssetBounds(min_weight=0.01) for symbol in symbols}
+    problem = make_problem(
+        6, 252, Objective.MINIMIZE_VARIANCE, min_position=0.1, asset_bounds=bounds
+    )
+    solution: Any = solve(problem)
+    alike: Any = solve(make_problem(6, 252, Objective.MINIMIZE_VARIANCE, min_weight=0.1))
+    assert solution.weights == pytest.approx(alike.weights, abs=1e-9)
+    assert solution.diagnostics["nodes"] <= 2
+
+
 def test_an_interrupted_search_knows_its_gap(make_problem: Any) -> None:
     problem = make_problem(20, 1260, Objective.MINIMIZE_VARIANCE, min_position=0.13)
     solution: Any = solve(problem, parameters={"time_limit": 1e-6})

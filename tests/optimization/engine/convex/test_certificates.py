@@ -101,6 +101,26 @@ def test_returns_beyond_any_wealth_still_have_a_drawdown() -> None:
     assert solve(fallen).metrics["max_drawdown"] == pytest.approx(0.5, abs=1e-12)
 
 
+def test_a_hedge_that_neither_gains_nor_risks_leaves_the_best_ratio_proven() -> None:
+    """B is twice A, so that 2A − B is as good as cash: its size is free, its ratio is not."""
+    rng = np.random.default_rng(7)
+    single, other = rng.normal(0.0, 0.01, (2, 250))
+    problem = Problem(
+        returns=np.column_stack([single, 2.0 * single, other]),
+        symbols=("A", "B", "C"),
+        objective=Objective.MAXIMIZE_DIVERSIFICATION,
+        constraints=Constraints(long_only=False),
+    )
+    solution: Any = solve(problem)
+    # Two assets alone diversify best with as much risk in either.
+    correlation = float(np.corrcoef(single, other)[0, 1])
+    deviations = problem.returns.std(axis=0, ddof=1)
+    risk = float((problem.returns @ solution.weights).std(ddof=1))
+    best = 2.0 / np.sqrt(2.0 + 2.0 * correlation)
+    assert float(solution.weights @ deviations) / risk == pytest.approx(best, abs=1e-8)
+    assert solution.optimality_gap <= 1e-8
+
+
 @pytest.mark.parametrize("seed", [8330, 8352])
 def test_clusters_without_any_risk_are_refused_by_name(seed: int) -> None:
     outcome = run_one((Objective.HIERARCHICAL_RISK_PARITY.value, seed), every=0)
@@ -131,6 +151,18 @@ def test_clusters_without_any_risk_are_refused_by_name(seed: int) -> None:
         (Objective.MINIMIZE_CDAR, 855, "certified"),
         (Objective.MINIMIZE_CVAR, 2567, "certified"),
         (Objective.MAXIMIZE_SHARPE, 1113, "certified"),
+        # A hedge without risk or gain is feasible, and rounding promised it any ratio.
+        (Objective.MAXIMIZE_DIVERSIFICATION, 1400, "certified"),
+        # Cash, a floor on the return, and a perfect hedge whose weights have a trace of shorts.
+        (Objective.MAXIMIZE_DIVERSIFICATION, 91, "unbounded"),
+        # No tracking error where one asset is a mixture of the others up to a trace of noise.
+        (Objective.MINIMIZE_MAX_DRAWDOWN, 9860, "certified"),
+        (Objective.MINIMIZE_CDAR, 5584, "certified"),
+        # Nothing within the deviation gains, and the solver came upon nothing but the apex.
+        (Objective.MAXIMIZE_SORTINO, 6544, "no_excess_return"),
+        # Bounds that hold assets decide for the search from its first node on.
+        (Objective.MAXIMIZE_SORTINO, 3242, "certified"),
+        (Objective.MINIMIZE_CVAR, 3554, "infeasible"),
     ],
 )
 def test_what_the_campaign_found_stays_mended(objective: Objective, seed: int, kind: str) -> None:
