@@ -23,6 +23,9 @@ from optimization.engine.problem import FloatArray, Objective
 
 RATIO_ROUNDS = 50
 ROUNDING = 1e-14
+RISKLESS = 1e-8
+"""A gain or a risk this small, relative to the portfolio's returns, is rounding."""
+
 USELESS = 1.0
 """A bound that allows twice the ratio is none."""
 
@@ -203,7 +206,8 @@ def ratio_parts(instance: Instance, weights: FloatArray) -> tuple[float, float, 
 def _certify_ratio(instance: Instance, weights: FloatArray, evidence: Evidence) -> Certificate:
     """Raise a bound on the ratio until no portfolio of the linear model exceeds it (Dinkelbach)."""
     numerator, deviation, slope, cost_slope = ratio_parts(instance, weights)
-    if deviation <= 0:
+    rounding = RISKLESS * instance.return_scale * float(np.abs(weights).sum())
+    if deviation <= 0 or max(numerator, deviation) <= rounding:
         raise SolverFailureError("the portfolio has no risk, so its ratio has no certificate")
     ratio = numerator / deviation
     cones = cone_model(instance, weights, evidence)

@@ -5,7 +5,7 @@ from importlib import import_module
 
 import numpy as np
 
-from optimization.engine.convex.certificate import ratio_parts
+from optimization.engine.convex.certificate import RISKLESS, ratio_parts
 from optimization.engine.convex.deviation import Mixtures, OutOfReachError
 from optimization.engine.convex.instance import Instance
 from optimization.engine.convex.linear import minimise_linear
@@ -20,9 +20,6 @@ from optimization.engine.errors import (
 )
 from optimization.engine.objectives import RATIOS
 from optimization.engine.problem import FloatArray, Objective
-
-RISKLESS = 1e-8
-"""A deviation this small, relative to the portfolio's returns, is rounding."""
 
 ROUGH = 1e-7
 """Violation of a constraint up to which a portfolio still shows what is possible."""
@@ -128,9 +125,8 @@ def check_bounded(instance: Instance, weights: FloatArray) -> None:
     if instance.objective not in RATIOS:
         return
     numerator, deviation, _, _ = ratio_parts(instance, weights)
-    if numerator <= 0:
-        return
-    if deviation > RISKLESS * max(instance.return_scale * float(np.abs(weights).sum()), numerator):
+    rounding = RISKLESS * instance.return_scale * float(np.abs(weights).sum())
+    if numerator <= rounding or deviation > max(rounding, RISKLESS * numerator):
         return
     largest = np.argsort(-np.abs(weights))[:3]
     names = ", ".join(instance.problem.symbols[asset] for asset in largest if weights[asset])

@@ -172,19 +172,3 @@ def test_identical_assets_are_worth_what_one_of_them_is(objective: Any) -> None:
     together = doubled.weights[:3] + doubled.weights[3:]
     assert together == pytest.approx(single.weights, abs=1e-6)
     assert doubled.optimality_gap <= 1e-8
-
-
-def test_no_tracking_error_pins_a_direction_that_hardly_moves() -> None:
-    """B is A up to a trace of noise, and the trace is a deviation all the same."""
-    rng = np.random.default_rng(3)
-    returns = rng.normal(0.0005, 0.01, (120, 3))
-    returns[:, 1] = returns[:, 0] + 1e-9 * rng.normal(size=120)
-    benchmark = {"A": 0.2, "B": 0.5, "C": 0.3}
-    solution = solved(
-        returns,
-        Objective.MAXIMIZE_RETURN,
-        benchmark_weights=benchmark,
-        max_tracking_error=0.0,
-    )
-    assert solution.weights == pytest.approx([0.2, 0.5, 0.3], abs=1e-6)
-    assert solution.max_violation <= 1e-9

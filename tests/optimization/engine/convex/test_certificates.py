@@ -101,23 +101,28 @@ def test_returns_beyond_any_wealth_still_have_a_drawdown() -> None:
     assert solve(fallen).metrics["max_drawdown"] == pytest.approx(0.5, abs=1e-12)
 
 
-def test_a_hedge_that_neither_gains_nor_risks_leaves_the_best_ratio_proven() -> None:
-    """B is twice A, so that 2A − B is as good as cash: its size is free, its ratio is not."""
-    rng = np.random.default_rng(7)
-    single, other = rng.normal(0.0, 0.01, (2, 250))
-    problem = Problem(
-        returns=np.column_stack([single, 2.0 * single, other]),
-        symbols=("A", "B", "C"),
-        objective=Objective.MAXIMIZE_DIVERSIFICATION,
-        constraints=Constraints(long_only=False),
-    )
-    solution: Any = solve(problem)
-    # Two assets alone diversify best with as much risk in either.
-    correlation = float(np.corrcoef(single, other)[0, 1])
-    deviations = problem.returns.std(axis=0, ddof=1)
-    risk = float((problem.returns @ solution.weights).std(ddof=1))
-    best = 2.0 / np.sqrt(2.0 + 2.0 * correlation)
-    assert float(solution.weights @ deviations) / risk == pytest.approx(best, abs=1e-8)
+@pytest.mark.parametrize("seed", [0, 1, 6, 9])
+def test_a_hedge_that_neither_gains_nor_risks_leaves_the_best_ratio_proven(seed: int) -> None:
+    """H is A and E together, so that A + E − H is as good as cash: its size changes no ratio."""
+    rng = np.random.default_rng(seed)
+    returns = rng.normal(0, 0.01, (250, 8)) + 0.01 * rng.normal(size=(250, 1))
+    returns[:, 4], returns[:, 7] = returns[:, 0], 2.0 * returns[:, 0]
+
+    def diversified(columns: list[int]) -> tuple[Any, float]:
+        problem = Problem(
+            returns=returns[:, columns],
+            symbols=tuple("ABCDEFGH"[column] for column in columns),
+            objective=Objective.MAXIMIZE_DIVERSIFICATION,
+            constraints=Constraints(long_only=False),
+        )
+        solution: Any = solve(problem)
+        deviations = problem.returns.std(axis=0, ddof=1)
+        risk = float((problem.returns @ solution.weights).std(ddof=1))
+        return solution, float(solution.weights @ deviations) / risk
+
+    solution, ratio = diversified(list(range(8)))
+    _, alone = diversified([0, 1, 2, 3, 5, 6])
+    assert ratio == pytest.approx(alone, rel=1e-8)
     assert solution.optimality_gap <= 1e-8
 
 
