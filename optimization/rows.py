@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
-from django.db.models import JSONField
+from django.db.models import BooleanField, CharField, FloatField, IntegerField, JSONField
 from django.utils import timezone
 from pydantic_core import to_json
 
@@ -25,6 +25,12 @@ _NAMES = [field.attname for field in _FIELDS]
 _COLUMN_OF = {field.name: field.column for field in _FIELDS}
 _COLUMNS = ", ".join(f'"{field.column}"' for field in _FIELDS)
 _ACTIVE = "(" + ", ".join(f"'{status.value}'" for status in ACTIVE) + ")"
+
+_PLAIN = {CharField: str, BooleanField: bool, IntegerField: int, FloatField: float}
+_PLAIN_TYPE_OF: Mapping[Any, type] = {
+    field: plain for field in _STORED for kind, plain in _PLAIN.items() if isinstance(field, kind)
+}
+"""What a field passes on to any database as it is: a value of exactly this type."""
 
 _INSERT = f"""
 INSERT INTO "{_META.db_table}" ({", ".join(f'"{field.column}"' for field in _STORED)})
@@ -108,8 +114,10 @@ class _Encoder(json.JSONEncoder):
 def _stored(database: Any, fields: Iterable[Any], values: Iterable[Any]) -> list[Any]:
     """Values as the database takes them."""
     return [
-        database.ops.adapt_json_value(value, _Encoder)
-        if isinstance(field, JSONField) and value is not None
+        value
+        if value is None or type(value) is _PLAIN_TYPE_OF.get(field)
+        else database.ops.adapt_json_value(value, _Encoder)
+        if isinstance(field, JSONField)
         else field.get_db_prep_save(value, database)
         for field, value in zip(fields, values, strict=True)
     ]

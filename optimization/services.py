@@ -31,7 +31,7 @@ from optimization.queue.durations import Workload, estimated_wait
 from optimization.queue.lanes import LANES, Lane
 from optimization.signals import request_finished, request_started
 from optimization.solving import result_cache
-from optimization.solving.feasibility import check_request
+from optimization.solving.feasibility import check_again
 from optimization.submissions import Owner, Submission, constraints_document, new_request_id
 from optimization.tracing import record, span, traceparent
 from optimization.watching.portfolios import portfolio_take_result
@@ -77,7 +77,7 @@ def _submit(request: OptimizationRequest) -> Receipt:
     earlier = _find_earlier(request)
     if earlier is not None:
         return _receipt(earlier, repeated=True)
-    request.data_version = check_request(request).window.data_version
+    request.data_version = check_again(request)
     if request.trigger != Trigger.MANUAL:
         result = result_cache.look_up(request, request.data_version)
         if result is not None:
