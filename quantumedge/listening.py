@@ -3,7 +3,12 @@
 import argparse
 import socket
 
-BACKLOG = 1024
+BACKLOG = 65_535
+"""Connections that may wait to be accepted: as many as the kernel's ``net.core.somaxconn`` lets.
+
+When more wait, the kernel drops what a client sends, and the client's tries again after 1, 3, 7,
+15, 31, 63 and 127 seconds, so that a crowd that comes at once would be let in after minutes.
+"""
 KERNEL_BUFFER_BYTES = 262_144
 """What the kernel may hold for one client; its default grows to several megabytes."""
 

@@ -92,11 +92,12 @@ async def test_a_client_that_does_not_read_stops_the_writer_until_it_reads(
     await writer.wait_closed()
 
 
-async def test_a_client_that_does_not_read_can_be_dropped(server: FlowServer) -> None:
-    raw = slow_socket(server, "/drop")
-    assert await counted(server, "dropped") == 1
-    with raw, pytest.raises(ConnectionResetError):
-        read_to_the_end(raw)
+async def test_a_client_that_does_not_read_can_be_dropped() -> None:
+    # Without pings: nothing but the drop ends the connection.
+    with FlowServer("3600", "3600") as server, slow_socket(server, "/drop") as raw:
+        assert await counted(server, "dropped") == 1
+        with pytest.raises(ConnectionResetError):
+            read_to_the_end(raw)
 
 
 async def test_a_client_that_floods_is_not_read_from_and_loses_nothing(server: FlowServer) -> None:

@@ -253,7 +253,7 @@ BOMBS = (
         "cvar := 1",
         "1e999 > x",
     ),
-    *("cvar > 1\x00", "f'{cvar}' > 1", "cvar > 1; cvar", "a" * 501),
+    *("cvar > 1\x00", "f'{cvar}' > 1", "cvar > 1; cvar", "a" * 501, "cvar > 0." + "1" * 492),
 )
 
 
