@@ -21,11 +21,12 @@ from optimization.errors import QueueFullError
 from optimization.queue import store
 from optimization.queue.durations import pace
 from optimization.queue.lanes import Lane
-from optimization.queue.store import FINISH, TAKE
+from optimization.queue.store import FINISH, HOLD, TAKE
 from optimization.queue.tokens import TOKEN_SECONDS, send_token
 
 _ADMIT = (
     TAKE
+    + HOLD
     + """
 local waiting, standby, tokens = KEYS[1], KEYS[2], KEYS[3]
 local already = redis.call('ZRANK', waiting, ARGV[1])
@@ -39,7 +40,7 @@ local time = now()
 local process, until_time = unpack(redis.call('ZPOPMAX', standby))
 if process and tonumber(until_time) > time then
     local taken = take(waiting, KEYS[5], KEYS[6], KEYS[7], tonumber(ARGV[3]))
-    redis.call('RPUSH', ARGV[6] .. process, string.format('%d', taken[2]) .. ' ' .. taken[1])
+    redis.call('RPUSH', ARGV[6] .. process, hold(ARGV[7] .. process, taken))
     redis.call('PEXPIRE', ARGV[6] .. process, math.ceil(tonumber(ARGV[3]) * 1000))
     return {position, 0}
 end
@@ -141,6 +142,7 @@ def admit(lane: Lane, request_id: str) -> int:
         max(1, pace.get().processes[lane]),
         TOKEN_SECONDS,
         store.handed(""),
+        store.held(""),
     ]
     position, needs_token = map(int, store.script(_ADMIT)(keys=keys, args=args))
     if position <= 0:

@@ -22,7 +22,7 @@ from marketdata.redis_client import redis_client
 from optimization.queue import store
 from optimization.queue.admission import Claim
 from optimization.queue.lanes import Lane
-from optimization.queue.store import FINISH, TAKE
+from optimization.queue.store import FINISH, HOLD, TAKE
 from optimization.queue.tokens import DUTY_SECONDS, TOKEN_SECONDS, send_token
 
 logger = logging.getLogger(__name__)
@@ -32,14 +32,17 @@ _STANDBY_MARGIN = 1.0
 
 _NEXT = (
     TAKE
+    + HOLD
     + FINISH
     + """
-local leases, fence, fences, cancelled, standby = KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local leases, fence, fences, cancelled, standby, held = unpack(KEYS, 2)
 if ARGV[1] ~= '' then finish(leases, fences, cancelled, ARGV[1], ARGV[2]) end
 local seconds = tonumber(ARGV[5])
 if seconds <= 0 then return false end
 local taken = take(KEYS[1], leases, fence, fences, tonumber(ARGV[3]))
-if not taken and ARGV[6] == '1' then
+if taken then
+    hold(held, taken)
+elseif ARGV[6] == '1' then
     redis.call('ZADD', standby, now() + seconds, ARGV[4])
 end
 return taken
@@ -73,6 +76,22 @@ return 1
 )
 
 
+_BEREAVE = """
+local fences, held, handed = unpack(KEYS)
+local lanes = (#KEYS - 3) / 2
+local fence, id = string.match(redis.call('GET', held) or '', '(%d+) (.+)')
+redis.call('DEL', held, handed)
+for i = 1, lanes do redis.call('ZREM', KEYS[3 + lanes + i], ARGV[1]) end
+if not id or redis.call('HGET', fences, id) ~= fence then return 0 end
+local clock = redis.call('TIME')
+for i = 1, lanes do
+    local ended = redis.call('ZADD', KEYS[3 + i], 'XX', 'CH', clock[1] + clock[2] / 1e6, id)
+    if ended == 1 then return i end
+end
+return 0
+"""
+
+
 def process_name(worker_pid: int, pid: int | str) -> str:
     """What a pool process of a worker on this machine stands by as."""
     return f"{socket.gethostname()}:{worker_pid}:{pid}"
@@ -85,6 +104,28 @@ def dismiss(lanes: list[Lane]) -> None:
         names: Any = redis_client().zrange(store.standby(lane), 0, -1)
         if leaving := [name for name in names if name.startswith(mine.encode())]:
             redis_client().zrem(store.standby(lane), *leaving)
+
+
+def bereave(lanes: list[Lane], pid: int) -> Lane | None:
+    """End the lease of a pool process of this worker that has died, and call another to take over.
+
+    Returns:
+        The lane of what it held; None if it held nothing.
+    """
+    process = process_name(os.getpid(), pid)
+    keys = [
+        store.key(store.FENCES),
+        store.held(process),
+        store.handed(process),
+        *map(store.leases, lanes),
+        *map(store.standby, lanes),
+    ]
+    number = int(store.script(_BEREAVE)(keys=keys, args=[process]))
+    if not number:
+        return None
+    lane = lanes[number - 1]
+    send_token(lane)
+    return lane
 
 
 class Duty:
@@ -151,6 +192,7 @@ class Duty:
             store.leases(lane),
             *map(store.key, (store.FENCE, store.FENCES, store.CANCELLED)),
             store.standby(lane),
+            store.held(self._process),
         ]
         args: list[str | int | float] = [
             "" if done is None else done.request_id,

@@ -46,6 +46,17 @@ end
 """The same for what ends a claim."""
 
 
+HOLD = """
+-- Note what a process has taken, so that its parent can give it back if the process dies.
+local function hold(key, taken)
+    local message = string.format('%d', taken[2]) .. ' ' .. taken[1]
+    redis.call('SET', key, message, 'EX', 86400)
+    return message
+end
+"""
+"""The same for what hands a request to a process."""
+
+
 def key(name: str) -> str:
     """A key of the queue that all lanes share."""
     return redis_key("queue", name)
@@ -74,6 +85,11 @@ def tokens(lane: Lane) -> str:
 def handed(process: str) -> str:
     """Key of the list that a process on standby waits at; a full one ends in a colon."""
     return key(f"handed:{process}")
+
+
+def held(process: str) -> str:
+    """Key of the fence and the name of what a process took last; a full one ends in a colon."""
+    return key(f"held:{process}")
 
 
 FENCE, FENCES, CANCELLED, SEQUENCE = "fence", "fences", "cancelled", "sequence"

@@ -47,6 +47,8 @@ class LaneKeeper(bootsteps.StartStopStep):
         self.processes = consumer.pool.num_processes
         self.worker = consumer.hostname
         self.sweeper = Sweeper(self.lanes, self.processes)
+        self.pool = consumer.pool
+        self.alive = self._pids()
         self._beat()
         self.timer = consumer.timer.call_repeatedly(workers.BEAT_SECONDS, self._beat)
 
@@ -59,8 +61,25 @@ class LaneKeeper(bootsteps.StartStopStep):
         except RedisError as error:
             logger.warning("not retired: %s", error)
 
+    def _pids(self) -> set[int]:
+        """The processes of the pool now."""
+        return set(self.pool.info["processes"])
+
+    def _bury(self) -> None:
+        """Give back what processes of the pool held that have died since the last look."""
+        # Else Celery looks every five seconds only, and until then the message that had put the
+        # dead process on duty takes the place of the one that puts another there.
+        self.pool.maintain_pool()
+        alive = self._pids()
+        for pid in self.alive - alive:
+            lane = duty.bereave(self.lanes, pid)
+            if lane is not None:
+                logger.warning("what process %d held in the %s lane is given back", pid, lane)
+        self.alive = alive
+
     def _beat(self) -> None:
         try:
+            self._bury()
             workers.announce(self.worker, self.lanes, self.processes)
             self.sweeper.sweep()
         except RedisError as error:

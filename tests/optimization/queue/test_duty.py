@@ -1,6 +1,8 @@
 """A turn of a process: what it is handed, what it leaves behind, and what it costs in messages."""
 
 import os
+import signal
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -10,7 +12,7 @@ from redis import Redis
 
 from marketdata.redis_client import redis_client
 from optimization.queue import admission, duty, store
-from optimization.queue.admission import Claim
+from optimization.queue.admission import Claim, LeaseState
 from optimization.queue.duty import Duty
 from optimization.queue.lanes import Lane
 from tests.optimization.queue.broker import lose_tokens, take_token, tokens
@@ -44,6 +46,82 @@ def stand_by(client: Redis, turn: Duty, pool: ThreadPoolExecutor) -> Future[Clai
     while not client.zcard(store.standby(LANE)) and not waiting.done():
         pass
     return waiting
+
+
+def child_that(work: Callable[[], object]) -> int:
+    """A child process that has done some work and died without a word; its id."""
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+        finally:
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    return child
+
+
+def take_one() -> None:
+    """Take the lane's head and hold it."""
+    assert following(Duty(LANE, stands_by=False).__enter__()) is not None
+
+
+def test_what_a_process_held_is_taken_by_the_next_as_soon_as_its_parent_knows_of_its_death(
+    valkey: Redis,
+) -> None:
+    for name in ("first", "second"):
+        admission.admit(LANE, name)
+    child = child_that(take_one)
+    lose_tokens()
+    assert duty.bereave([Lane.HEURISTIC, LANE], child) is LANE
+    assert tokens() == 1
+    taken = admission.claim(LANE)
+    assert taken is not None
+    assert taken.request_id == "first"
+
+
+def test_what_was_handed_to_a_process_that_died_over_it_is_taken_by_the_next(
+    valkey: Redis, long_turns: None
+) -> None:
+    child = os.fork()
+    if child == 0:
+        try:
+            following(Duty(LANE, stands_by=True).__enter__())
+        finally:
+            os._exit(0)
+    while not valkey.zcard(store.standby(LANE)):
+        pass
+    os.kill(child, signal.SIGSTOP)
+    admission.admit(LANE, "handed")
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert admission.claim(LANE) is None
+    assert duty.bereave([LANE], child) is LANE
+    taken = admission.claim(LANE)
+    assert taken is not None
+    assert taken.request_id == "handed"
+
+
+def test_what_another_has_taken_over_meanwhile_stays_with_him(valkey: Redis) -> None:
+    admission.admit(LANE, "r")
+    child = child_that(take_one)
+    valkey.zadd(store.leases(LANE), {"r": 1.0})
+    heir = admission.claim(LANE)
+    assert heir is not None
+    assert duty.bereave([LANE], child) is None
+    assert admission.renew(heir) is LeaseState.HELD
+    assert admission.claim(LANE) is None
+
+
+def test_a_process_that_held_nothing_leaves_nothing(valkey: Redis) -> None:
+    admission.admit(LANE, "r")
+
+    def work() -> None:
+        turn = Duty(LANE, stands_by=False).__enter__()
+        assert following(turn, following(turn)) is None
+
+    child = child_that(work)
+    assert duty.bereave([LANE], child) is None
+    assert valkey.zcard(store.leases(LANE)) == 0
 
 
 def test_a_turn_takes_requests_in_the_order_of_admission() -> None:
