@@ -12,6 +12,7 @@ from marketdata.errors import MarketDataError
 from marketdata.quotes import Quote, latest_quotes
 from marketdata.redis_client import redis_client, redis_key
 from marketdata.selectors import ReturnWindow, return_window
+from optimization import rows
 from optimization.engine.errors import EngineError
 from optimization.engine.feasible import FeasibleSet
 from optimization.engine.problem import Constraints, FloatArray, Method, Objective, Problem
@@ -167,11 +168,13 @@ def portfolio_take_result(
     """
     if not request.portfolio_id or request.status != Status.SUCCEEDED or request.result is None:
         return
-    portfolio = Portfolio.objects.filter(portfolio_id=request.portfolio_id).first()
+    portfolio = rows.find_portfolio(request.portfolio_id)
     if portfolio is None:
         return
-    window = return_window(portfolio.symbols, 1, request.data_version or None)
-    prices = current_prices(window, quotes)
+    prices = _prices_at(quotes, portfolio.symbols)
+    if prices is None:
+        window = return_window(portfolio.symbols, 1, request.data_version or None)
+        prices = current_prices(window, quotes)
     weights = np.array([request.result["weights"][symbol] for symbol in portfolio.symbols])
     changes: dict[str, Any] = {
         "target_weights": weights.tolist(),
@@ -182,7 +185,7 @@ def portfolio_take_result(
     if portfolio.follows:
         value = float(np.array(portfolio.shares) @ prices)
         changes["shares"] = (weights * value / prices).tolist()
-    Portfolio.objects.filter(pk=portfolio.pk).update(**changes)
+    rows.change_portfolio(portfolio.pk, changes)
 
 
 def announce_change() -> None:
@@ -211,6 +214,13 @@ def current_prices(window: ReturnWindow, quotes: Mapping[str, Quote] | None = No
             for symbol, close in zip(window.symbols, window.last_closes, strict=True)
         ]
     )
+
+
+def _prices_at(quotes: Mapping[str, Quote] | None, symbols: Sequence[str]) -> FloatArray | None:
+    """Quoted price of each symbol, shape (n,); None unless all are quoted."""
+    if quotes is None or any(symbol not in quotes for symbol in symbols):
+        return None
+    return np.array([quotes[symbol].price for symbol in symbols])
 
 
 def position_of(portfolio: Portfolio) -> Position:

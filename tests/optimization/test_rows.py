@@ -7,7 +7,7 @@ from django.db import IntegrityError
 from django.forms.models import model_to_dict
 
 from optimization import rows
-from optimization.models import OptimizationRequest, Status
+from optimization.models import OptimizationRequest, Portfolio, Status
 from optimization.queue.admission import Claim
 from optimization.queue.lanes import Lane
 
@@ -109,3 +109,37 @@ def test_another_fence_ends_nothing() -> None:
     assert not rows.end(request.pk, {"status": Status.FAILED, "error": {}}, 6)
     assert stored(request)["status"] == Status.RUNNING
     assert rows.end(request.pk, {"status": Status.FAILED, "error": {}}, 7)
+
+
+def watched(name: str) -> Portfolio:
+    return Portfolio.objects.create(
+        portfolio_id=name,
+        owner="local",
+        symbols=["A", "B"],
+        shares=[1.5, 2],
+        target_weights=[0.25, 0.75],
+        objective="minimize_variance",
+        method="mean_variance",
+        base_prices=[10.0, 1e-7],
+        base_data_version="v",
+    )
+
+
+def test_a_portfolio_is_found_as_django_reads_it() -> None:
+    watched("pf_1")
+    theirs = watched("pf_2")
+    ours = rows.find_portfolio("pf_2")
+    assert ours is not None
+    assert model_to_dict(ours) == model_to_dict(theirs)
+    assert (ours.pk, ours.created_at) == (theirs.pk, theirs.created_at)
+    assert rows.find_portfolio("pf_3") is None
+
+
+def test_a_portfolio_is_changed_in_the_fields_named_and_no_other_is() -> None:
+    changed, other = watched("pf_1"), watched("pf_2")
+    changes = {"shares": [0.1, 3e300], "base_data_version": "w", "optimized_at": NOW}
+    rows.change_portfolio(changed.pk, changes)
+    for name, value in changes.items():
+        setattr(changed, name, value)
+    for portfolio in (changed, other):
+        assert model_to_dict(Portfolio.objects.get(pk=portfolio.pk)) == model_to_dict(portfolio)
