@@ -48,6 +48,14 @@ class Outcome:
             simulated=frozenset(name for name, source in sources.items() if source == "simulated"),
         )
 
+    def document(self) -> dict[str, object]:
+        """The outcome as JSON."""
+        return {
+            "weights": dict(self.weights),
+            "sharpe_ratio": self.sharpe_ratio,
+            "simulated": sorted(self.simulated),
+        }
+
     def __str__(self) -> str:
         parts = [
             f"{symbol} {weight:.1%}" + (" (simulated prices)" if symbol in self.simulated else "")

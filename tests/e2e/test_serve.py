@@ -1,6 +1,7 @@
 """``manage.py serve``: it starts, says so, survives its children's deaths, and stops."""
 
 import asyncio
+import json
 import re
 from pathlib import Path
 
@@ -99,8 +100,11 @@ def test_ctrl_c_leaves_no_process_and_so_does_a_killed_supervisor(data_dir: Path
         assert first.stop() == 0
         assert first.lines[-1].startswith("Stopped in")
         assert not gone(processes)
-    with serving(data_dir) as second:
-        second.wait_ready()
+    with serving(data_dir, "--port", "0", "--json") as second:
+        ready = json.loads(second.wait_for_line('"ready"'))
+        assert ready["url"].startswith("http://127.0.0.1:")
+        assert sum(ready["first_optimisation"]["weights"].values()) == pytest.approx(1)
+        assert all("event" in json.loads(line) for line in second.lines)
         assert "Preparing the database" not in second.output
         processes = second.processes()
         second.process.kill()

@@ -5,15 +5,16 @@ import errno
 import os
 import signal
 import socket
+import sys
 import time
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from rich.console import Console
 from websockets.exceptions import WebSocketException
 
 from quantumedge import processes
-from quantumedge.first_optimisation import OptimisationRefusedError, optimise
+from quantumedge.announcing import Announcer, ForOperators, ForPrograms, Ready
+from quantumedge.first_optimisation import OptimisationRefusedError, Outcome, optimise
 from quantumedge.listening import listen
 from quantumedge.preparation import (
     check_broker,
@@ -38,7 +39,7 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Where to listen."""
+        """Where to listen, and whom to tell."""
         parser.add_argument("--host", default=settings.HOST, help="address (default: %(default)s)")
         parser.add_argument(
             "--port",
@@ -46,8 +47,11 @@ class Command(BaseCommand):
             default=settings.PORT,
             help="TCP port, 0 for a free one (default: %(default)s)",
         )
+        parser.add_argument(
+            "--json", action="store_true", help="print every event as a line of JSON"
+        )
 
-    def handle(self, *, host: str, port: int, **options: object) -> None:  # noqa: ARG002
+    def handle(self, *, host: str, port: int, **options: object) -> None:
         """Run until a signal ends it."""
         # --host and --port count as settings, for the checks and for the children.
         settings.HOST, settings.PORT = host, port
@@ -55,7 +59,8 @@ class Command(BaseCommand):
             check_settings()
             with lock_folder(settings.DATA_DIR), open_port(host, port) as listener:
                 os.environ["HOST"], os.environ["PORT"] = host, str(listener.getsockname()[1])
-                asyncio.run(Serving(listener, host).run())
+                told = ForPrograms(sys.stdout) if options["json"] else ForOperators()
+                asyncio.run(Serving(listener, host, told).run())
         except StartError as error:
             raise CommandError(str(error)) from error
         except KeyboardInterrupt:
@@ -80,20 +85,13 @@ def open_port(host: str, port: int) -> socket.socket:
         raise StartError(f"cannot listen on {host} port {port}: {error.strerror}") from error
 
 
-class Terminal(Console):
-    """A console whose reader may leave: what nobody reads is no reason to stop out of order."""
-
-    def on_broken_pipe(self) -> None:
-        """Say nothing from now on."""
-        self.quiet = True
-
-
 class Serving:
     """One run of the server, from the first process to the last."""
 
-    def __init__(self, listener: socket.socket, host: str) -> None:
+    def __init__(self, listener: socket.socket, host: str, announcer: Announcer) -> None:
         self.began = time.monotonic()
-        self.console = Terminal(highlight=False, soft_wrap=True)
+        self.announcer = announcer
+        self.say = announcer.say
         self.supervisor = Supervisor(settings.DATA_DIR / "log", self.say)
         self.stopping = asyncio.Event()
         self.ready = False
@@ -101,10 +99,6 @@ class Serving:
         self.listener = listener
         name = f"[{host.strip('[]')}]" if ":" in host else host
         self.address = f"{name}:{listener.getsockname()[1]}"
-
-    def say(self, line: str) -> None:
-        """Print one line for the operator."""
-        self.console.print(line, markup=False)
 
     async def run(self) -> None:
         """Start everything, say that it is ready, and stop everything at the first signal.
@@ -135,21 +129,21 @@ class Serving:
         await asyncio.to_thread(wait_for_redis, patience)
         await asyncio.to_thread(check_broker)
         await asyncio.to_thread(prepare_database, self.say)
-        with self.console.status("Starting the processes, solving a first portfolio"):
+        with self.announcer.waiting("Starting the processes, solving a first portfolio"):
             for number in range(1, settings.WEB_PROCESSES + 1):
                 await self.supervisor.start(processes.web(number, self.listener.fileno()))
             await self.supervisor.start(processes.worker("convex"))
             if settings.FEED != "none":
                 await self.supervisor.start(processes.feed())
             await self.supervisor.start(processes.beat())
-            outcome = await self._first_outcome()
+            first = await self._first_outcome()
         # PennyLane takes seconds to import: after the ready line, not in its way.
         for lane in ("heuristic", "quantum"):
             await self.supervisor.start(processes.worker(lane, nice=10))
         self.supervisor.settle()
         self.ready = True
         seconds = time.monotonic() - self.began
-        self.say(f"Ready in {seconds:.1f} s: http://{self.address}/ · {outcome} · Ctrl-C stops")
+        self.announcer.ready(Ready(f"http://{self.address}/", seconds, first))
 
     def _replace_all(self) -> None:
         """Begin to replace every process, unless that goes on already."""
@@ -170,8 +164,8 @@ class Serving:
             return
         self.say(f"Replaced every process in {time.monotonic() - began:.1f} s")
 
-    async def _first_outcome(self) -> str:
-        """The first optimisation's outcome, in words.
+    async def _first_outcome(self) -> Outcome | str:
+        """The first optimisation's outcome, or why there is none.
 
         Raises:
             StartError: It did not come back.
@@ -180,7 +174,7 @@ class Serving:
             return "sign-in required (manage.py createsuperuser makes the first account)"
         try:
             async with asyncio.timeout(READY_SECONDS):
-                return f"first optimisation: {await optimise(f'ws://{self.address}/ws')}"
+                return await optimise(f"ws://{self.address}/ws")
         except OptimisationRefusedError as error:
             return f"first optimisation refused: {error}"
         except (TimeoutError, OSError, WebSocketException) as error:
