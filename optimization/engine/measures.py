@@ -188,9 +188,7 @@ HELD = 1e-9
 def drag_function(problem: Problem) -> CostFunction | None:
     """What trading and holding cost per period, spread over a year; None when nothing does."""
     constraints = problem.constraints
-    current = _by_symbol(problem, constraints.current_weights or {})
-    costs = constraints.transaction_costs
-    per_trade = _by_symbol(problem, costs) if isinstance(costs, Mapping) else costs
+    current, per_trade = trading_costs(problem)
     fee = 0.0
     if constraints.fixed_fee is not None and constraints.capital is not None:
         fee = constraints.fixed_fee / constraints.capital
@@ -202,6 +200,15 @@ def drag_function(problem: Problem) -> CostFunction | None:
         return np.asarray((traded + fee * (np.abs(W) > HELD).sum(axis=-1)) / TRADING_DAYS)
 
     return drag
+
+
+def trading_costs(problem: Problem) -> tuple[FloatArray, FloatArray]:
+    """The weights held now and what trading a unit of each asset costs, shape (n,) each."""
+    current = _by_symbol(problem, problem.constraints.current_weights or {})
+    costs = problem.constraints.transaction_costs
+    if isinstance(costs, Mapping):
+        return current, _by_symbol(problem, costs)
+    return current, np.full(problem.n_assets, costs)
 
 
 def _by_symbol(problem: Problem, values: Mapping[str, float]) -> FloatArray:

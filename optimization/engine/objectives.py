@@ -24,7 +24,7 @@ RULES = frozenset(
 SEARCHED = frozenset(
     {Objective.MINIMIZE_VALUE_AT_RISK, Objective.MAXIMIZE_OMEGA, Objective.MAXIMIZE_CALMAR}
 )
-"""What has no exact solver."""
+"""What the exact method does not know."""
 
 CONVEX = frozenset(Objective) - RULES - SEARCHED
 """What has an exact solver."""

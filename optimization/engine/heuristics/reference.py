@@ -6,13 +6,17 @@ import numpy as np
 
 from optimization.engine.errors import (
     MethodUnavailableError,
+    NoExcessReturnError,
     SolverFailureError,
     UnboundedProblemError,
     UnsupportedProblemError,
 )
+from optimization.engine.feasible import FeasibleSet
 from optimization.engine.heuristics.costs import fast_cost_function
+from optimization.engine.heuristics.exact_ratios import EXACT_RATIOS
 from optimization.engine.moments import Covariance
 from optimization.engine.problem import FloatArray, Group, Method, Problem
+from optimization.engine.projection import project
 from optimization.engine.registry import solve
 
 
@@ -45,30 +49,51 @@ def reference_of(problem: Problem, covariance: Covariance, budget_low: float) ->
         InfeasibleProblemError: Even the convex problem has no portfolio, or a ratio no maximum.
     """
     relaxed = relax(problem, budget_low)
-    parameters = {"covariance": covariance.kind}
+    exact = relaxed is problem
     try:
-        solution = solve(relaxed, method=Method.MEAN_VARIANCE, parameters=parameters)
+        if relaxed.objective in EXACT_RATIOS:
+            return _ratio_reference(problem, relaxed, budget_low)
+        solution = solve(
+            relaxed, method=Method.MEAN_VARIANCE, parameters={"covariance": covariance.kind}
+        )
     except (UnsupportedProblemError, MethodUnavailableError, UnboundedProblemError) as error:
         return Reference(None, None, f"no bound: {error.message}")
     except SolverFailureError as error:
         return Reference(None, None, f"no bound: the exact solver failed ({error.message})")
-    gap, exact = solution.optimality_gap, relaxed is problem
+    gap = solution.optimality_gap
     value = float(fast_cost_function(relaxed, covariance)(solution.weights))
     if gap is None or not np.isfinite(gap) or not np.isfinite(value):
         return Reference(None, solution.weights, "no bound: the exact answer has no certificate")
-    basis = _EXACT if exact else _relaxed_basis(problem)
+    basis = _basis(problem, "mean_variance", exact=exact)
     return Reference(value - gap * abs(value), solution.weights, basis, exact)
 
 
-_EXACT = "exact optimum of the same problem by mean_variance"
+def _ratio_reference(problem: Problem, relaxed: Problem, budget_low: float) -> Reference:
+    """The exact optimum of a ratio that the exact method does not know.
+
+    Unlike the others it may be of a kind that has no maximum while its values can still be
+    compared, so that a search has something to do.
+    """
+    feasible = replace(FeasibleSet.of(relaxed), budget_low=budget_low)
+    equal = np.full((1, problem.n_assets), 1.0 / problem.n_assets)
+    try:
+        best = EXACT_RATIOS[relaxed.objective](relaxed, feasible, project(equal, feasible)[0])
+    except NoExcessReturnError as error:
+        return Reference(None, None, f"no bound: {error.message}")
+    exact = relaxed is problem
+    return Reference(
+        best.bound, best.weights, _basis(problem, "cutting planes", exact=exact), exact
+    )
+
+
 _DISCRETE = ("max_assets", "min_position", "lot_size", "fixed_fee")
 
 
-def _relaxed_basis(problem: Problem) -> str:
+def _basis(problem: Problem, solver: str, *, exact: bool) -> str:
+    if exact:
+        return f"exact optimum of the same problem by {solver}"
     used = [name for name in _DISCRETE if getattr(problem.constraints, name) is not None]
-    return (
-        f"exact optimum by mean_variance without {' and '.join(used)}: the true gap is at most this"
-    )
+    return f"exact optimum by {solver} without {' and '.join(used)}: the true gap is at most this"
 
 
 def relax(problem: Problem, budget_low: float) -> Problem:

@@ -188,6 +188,12 @@ def test_three_assets_beat_a_fine_grid(
     best = float(cost_function(problem)(grid).min())
     solution = solve_with(problem)
     assert _cost(problem, solution.weights) <= best + PRECISION * abs(best)
+
+
+def test_value_at_risk_says_that_it_has_no_bound(
+    solve_with: SolveWith, problem_of: ProblemOf
+) -> None:
+    solution = solve_with(problem_of(3, 60, Objective.MINIMIZE_VALUE_AT_RISK), iterations=5)
     assert solution.optimality_gap is None
     assert solution.diagnostics["reference"] is None
     assert solution.diagnostics["gap_basis"].startswith("no bound")
