@@ -9,7 +9,7 @@ from typing import Self
 from django.conf import settings
 
 from marketdata.models import Source
-from marketdata.redis_client import Asked, redis_client, redis_key
+from marketdata.redis_client import Asked, Command, redis_client, redis_commands, redis_key
 from marketdata.signals import tick_recorded
 
 
@@ -61,12 +61,17 @@ def record_quotes(quotes: Iterable[Quote]) -> dict[str, Quote]:
     if not newest:
         return newest
     feed = next(reversed(newest.values())).feed
-    pipeline = redis_client().pipeline(transaction=True)
-    pipeline.hset(_quotes_key(), mapping={s: _encode(quote) for s, quote in newest.items()})
-    pipeline.hset(_feed_key(), mapping={"name": feed, "last_tick": repr(time.time())})
-    pipeline.set(_alive_key(), 1, px=int(1000 * settings.FEED_STALE_SECONDS))
-    pipeline.hincrby(_feed_key(), "ticks", len(newest))
-    *_, ticks = pipeline.execute()
+    encoded = [word for quote in newest.values() for word in (quote.symbol, _encode(quote))]
+    *_, (*_, ticks) = redis_commands(
+        [
+            ("MULTI",),
+            ("HSET", _quotes_key(), *encoded),
+            ("HSET", _feed_key(), "name", feed, "last_tick", repr(time.time())),
+            ("SET", _alive_key(), 1, "PX", int(1000 * settings.FEED_STALE_SECONDS)),
+            ("HINCRBY", _feed_key(), "ticks", len(newest)),
+            ("EXEC",),
+        ]
+    )
     tick_recorded.send_robust(sender=record_quotes, quotes=newest, ticks=int(ticks))
     return newest
 
@@ -78,7 +83,18 @@ def latest_quotes(symbols: Iterable[str] | None = None) -> dict[str, Quote]:
     else:
         names = list(symbols)
         values = list(redis_client().hmget(_quotes_key(), names)) if names else []
-    return _by_symbol(values)
+    return quotes_answer(values)
+
+
+def quotes_question(symbols: Iterable[str]) -> Command:
+    """The command that asks for the newest quotes of symbols, at least one."""
+    return ("HMGET", _quotes_key(), *symbols)
+
+
+def quotes_answer(values: Iterable[bytes | str | None]) -> dict[str, Quote]:
+    """The quotes in the reply to it; symbols without one are left out."""
+    decoded = [_decode(value) for value in values if value is not None]
+    return {quote.symbol: quote for quote in decoded}
 
 
 class AskedQuotes:
@@ -106,13 +122,8 @@ class AskedQuotes:
             RedisError: Redis cannot be reached.
         """
         if self._told is None:
-            self._told = _by_symbol(self._asked.reply())
+            self._told = quotes_answer(self._asked.reply())
         return self._told
-
-
-def _by_symbol(values: Iterable[bytes | str | None]) -> dict[str, Quote]:
-    decoded = [_decode(value) for value in values if value is not None]
-    return {quote.symbol: quote for quote in decoded}
 
 
 def feed_status() -> FeedStatus:

@@ -27,12 +27,12 @@ class SharedRedisCache(RedisCache):
         super().__init__(server, params)
         self._class = _SharedClient
 
-    def get_in(self, pipe: Pipeline, key: str) -> None:
-        """Ask for a value as one of a pipeline's commands; ``value_of`` decodes the reply."""
-        pipe.get(self.make_and_validate_key(key))
+    def name_of(self, key: str) -> str:
+        """Where Redis keeps a value; ``value_of`` decodes it."""
+        return str(self.make_and_validate_key(key))
 
     def value_of(self, reply: bytes | None) -> Any:
-        """The value that a reply to ``get_in`` holds; None when there is none."""
+        """The value that Redis has kept; None when there is none."""
         client: Any = self._cache
         return None if reply is None else client._serializer.loads(reply)
 

@@ -3,7 +3,7 @@
 import logging
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, Self
 
@@ -12,11 +12,13 @@ from redis import Redis
 from redis import asyncio as redis_asyncio
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 logger = logging.getLogger(__name__)
+
+Command = tuple[str | bytes | float, ...]
 
 ASYNC_CONNECTIONS = 4
 """Connections of one client on the event loop, each of which serves thousands of callers."""
@@ -51,19 +53,33 @@ def redis_key(*parts: str) -> str:
     return ":".join((settings.REDIS_PREFIX, *parts))
 
 
-def redis_command(*words: str | bytes | float) -> Any:
+def redis_command(*command: str | bytes | float) -> Any:
     """The reply to one command, on a connection that the calling thread keeps for itself.
 
     For what clients wait for: the pool's way to a connection and back, with its locks and its
     figures, takes longer than Redis does. The reply is as Redis gave it. Errors, time-outs and the
     second attempt are those of :func:`redis_client`.
     """
+    (reply,) = redis_commands([command])
+    return reply
+
+
+def redis_commands(commands: Sequence[Command]) -> list[Any]:
+    """The replies to several commands in one round trip, in the same way as :func:`redis_command`.
+
+    Raises:
+        RedisError: Redis cannot be reached, or has refused one of them; the others are done.
+    """
     try:
-        return _line.ask(words)
+        replies = _line.ask(commands)
     except (RedisConnectionError, RedisTimeoutError):
         # What befell this connection befell the idle ones, too.
         redis_client().connection_pool.disconnect(inuse_connections=False)
-        return _line.ask(words)
+        replies = _line.ask(commands)
+    for reply in replies:
+        if isinstance(reply, RedisError):
+            raise reply
+    return replies
 
 
 class _Line(threading.local):
@@ -72,8 +88,8 @@ class _Line(threading.local):
     _connection: Any = None
     _home = (0, "")
 
-    def ask(self, words: tuple[str | bytes | float, ...]) -> Any:
-        """Send one command and read its reply; whatever goes wrong, the connection is closed."""
+    def ask(self, commands: Sequence[Command]) -> list[Any]:
+        """Send commands and read their replies, refusals among them."""
         home = (os.getpid(), settings.REDIS_URL)
         if self._home != home:
             # A fork shares the parent's connection, which stays the parent's.
@@ -81,8 +97,19 @@ class _Line(threading.local):
         if self._connection is None:
             pool = redis_client().connection_pool
             self._connection = pool.connection_class(**pool.connection_kwargs)
-        self._connection.send_command(*words)
-        return self._connection.read_response()
+        try:
+            self._connection.send_packed_command(self._connection.pack_commands(commands))
+            return [self._read() for _ in commands]
+        except BaseException:
+            # Also when a signal's handler raises: nobody may read the reply to another question.
+            self._connection.disconnect()
+            raise
+
+    def _read(self) -> Any:
+        try:
+            return self._connection.read_response()
+        except ResponseError as refusal:
+            return refusal
 
 
 _line = _Line()

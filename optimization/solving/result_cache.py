@@ -7,7 +7,7 @@ beside it in a sorted set, and look-ups and hits in a hash.
 import hashlib
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +15,8 @@ from django.conf import settings
 from django.core.cache import DEFAULT_CACHE_ALIAS, cache, caches
 from redis.client import Pipeline
 
-from marketdata.quotes import Quote, latest_quotes
-from marketdata.redis_client import redis_client, redis_key
+from marketdata.quotes import Quote, quotes_answer, quotes_question
+from marketdata.redis_client import redis_client, redis_commands, redis_key
 from optimization.models import OptimizationRequest
 
 
@@ -58,12 +58,15 @@ def look_up(request: OptimizationRequest, data_version: str) -> dict[str, Any] |
     shared: Any = caches[DEFAULT_CACHE_ALIAS]
     counters = redis_key("cache", "counters")
     # One round trip: an automatic request is on its way from a tick to a client.
-    with redis_client().pipeline(transaction=False) as pipe:
-        shared.get_in(pipe, key)
-        pipe.get(_quotes_key(key))
-        pipe.hincrby(counters, "accesses", 1)
-        stored, then, _ = pipe.execute()
-    if stored is None or then is None or not _quotes_hold(json.loads(then), request.symbols):
+    stored, then, quoted, _ = redis_commands(
+        [
+            ("GET", shared.name_of(key)),
+            ("GET", _quotes_key(key)),
+            quotes_question(request.symbols),
+            ("HINCRBY", counters, "accesses", 1),
+        ]
+    )
+    if stored is None or then is None or not _hold(json.loads(then), quotes_answer(quoted)):
         return None
     redis_client().hincrby(counters, "hits", 1)
     return dict(shared.value_of(stored))
@@ -109,9 +112,8 @@ def _quotes_key(key: str) -> str:
     return redis_key("cache", "quotes", key)
 
 
-def _quotes_hold(then: Mapping[str, float], symbols: Sequence[str]) -> bool:
-    """Whether every quote is within ``CACHE_PRICE_TOLERANCE`` of what it was."""
-    now = latest_quotes(symbols)
+def _hold(then: Mapping[str, float], now: Mapping[str, Quote]) -> bool:
+    """Whether every quote is within ``CACHE_PRICE_TOLERANCE`` of the price that it was."""
     if then.keys() != now.keys():
         return False
     tolerance = settings.CACHE_PRICE_TOLERANCE

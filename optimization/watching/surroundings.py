@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Self
 
-from marketdata.redis_client import redis_client
+from marketdata.redis_client import redis_commands
 from optimization.queue import store
 from optimization.queue.lanes import Lane
 from optimization.watching.events import events_key
@@ -30,11 +30,12 @@ class Surroundings:
     @classmethod
     def look(cls) -> Self:
         """How things are now."""
-        with redis_client().pipeline(transaction=False) as pipe:
-            pipe.get(version_key())
-            pipe.exists(events_key())
-            pipe.exists(paused_key())
-            for lane in Lane:
-                pipe.zcard(store.waiting(lane))
-            version, news, paused, *waiting = pipe.execute()
+        version, news, paused, *waiting = redis_commands(
+            [
+                ("GET", version_key()),
+                ("EXISTS", events_key()),
+                ("EXISTS", paused_key()),
+                *(("ZCARD", store.waiting(lane)) for lane in Lane),
+            ]
+        )
         return cls(int(version or 0), bool(news), bool(paused), sum(waiting))

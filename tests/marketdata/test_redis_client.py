@@ -16,6 +16,7 @@ from marketdata.redis_client import (
     async_redis_client,
     redis_client,
     redis_command,
+    redis_commands,
     redis_key,
     unawaited,
 )
@@ -144,6 +145,15 @@ def test_a_command_that_is_refused_is_an_error_and_harms_none_that_follows(
     with pytest.raises(ResponseError):
         redis_command("RPUSH", "word", "refused")
     assert redis_command("GET", "word") == b"no list"
+
+
+def test_commands_of_one_round_trip_are_all_done_even_if_one_is_refused(
+    redis_server: Redis,
+) -> None:
+    with pytest.raises(ResponseError):
+        redis_commands([("SET", "word", "no list"), ("RPUSH", "word", "x"), ("INCR", "count")])
+    replies = redis_commands([("GET", "word"), ("MULTI",), ("INCR", "count"), ("EXEC",)])
+    assert replies == [b"no list", b"OK", b"QUEUED", [2]]
 
 
 def test_a_command_whose_connection_broke_is_sent_on_a_new_one(redis_server: Redis) -> None:
