@@ -3,7 +3,8 @@
 Starts ``manage.py serve``, imports the prices of a seeded factor model with ``import_prices``, and
 asks over the WebSocket for the minimum CVaR of 100 assets over 1260 days, by turns with
 ``parameters.solver`` auto and general (CVXPY): round trip and the largest difference of a weight.
-Then asks for every core objective of 20 assets and prints what the worker spent, from claim to end.
+Then asks for every core objective of 20 assets and prints what the worker spent, from claim to end;
+`benchmarks/worker.py` counts the closing update and the publish, too, and splits it into its steps.
 """
 
 import argparse
