@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from optimization.engine.errors import InvalidProblemError
 from optimization.engine.problem import FloatArray
+from optimization.engine.sums import CACHED, mean_and_squares
 
 SAMPLE = "sample"
 LEDOIT_WOLF = "ledoit_wolf"
@@ -33,10 +34,6 @@ CANCELS = 0.5
 would cost digits, and the rows are centred first."""
 
 
-CACHED = 2**17
-"""Entries of the rows, one megabyte, that stay in a processor's cache from one product to the
-next: Σw reads them twice, and reads memory but once if it goes by so many at a time."""
-
 GUESSED = 4
 """Where an estimate of Σw will do, every so many-th part of the rows tells enough."""
 
@@ -45,9 +42,21 @@ CANCELS_OUT = 1e-12
 """A difference of two sums of squares is rounding below this share of them."""
 
 
-def mean_of(rows: FloatArray) -> FloatArray:
-    """Mean of the rows, shape (n,), as a product: several times faster than summing columns."""
-    return np.asarray(np.full(len(rows), 1.0 / len(rows)) @ rows)
+@dataclass
+class _Latest:
+    """What was worked out last, as the steps of a search ask for much of it twice.
+
+    Attributes:
+        assets: Whose columns of the rows were gathered, by index, shape (k,).
+        columns: Those columns.
+        weights: What Σ was multiplied by, shape (n,).
+        product: What that came to, shape (n,).
+    """
+
+    assets: npt.NDArray[np.intp] = field(default_factory=lambda: np.zeros(0, dtype=np.intp))
+    columns: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))
+    weights: FloatArray = field(default_factory=lambda: np.zeros(0))
+    product: FloatArray = field(default_factory=lambda: np.zeros(0))
 
 
 @dataclass(frozen=True)
@@ -73,6 +82,7 @@ class Covariance:
     kind: str = SAMPLE
     square_sum: float | None = None
     dense_up_to: int = DENSE
+    _latest: _Latest = field(default_factory=_Latest, init=False, repr=False, compare=False)
 
     @property
     def n_assets(self) -> int:
@@ -134,14 +144,29 @@ class Covariance:
         """Σw, shape (n,)."""
         if self.is_small:
             return np.asarray(self.dense @ weights)
+        latest = self._latest
+        if not np.array_equal(latest.weights, weights):
+            latest.weights, latest.product = weights.copy(), self._product(weights)
+            latest.product.flags.writeable = False
+        return latest.product
+
+    def _product(self, weights: FloatArray) -> FloatArray:
         level = 0.0 if self.mean is None else float(self.mean @ weights)
-        height, total, product = max(CACHED // self.n_assets, 1), 0.0, np.zeros(self.n_assets)
-        for first in range(0, len(self.rows), height):
-            some = self.rows[first : first + height]
-            outcomes = some @ weights
+        assets, rows = self._latest.assets, self.rows
+        held = weights[assets]
+        if len(held) and np.count_nonzero(held) == np.count_nonzero(weights):
+            outcomes = self._latest.columns @ held
             outcomes -= level
-            total += float(outcomes.sum())
-            product += outcomes @ some
+            total, product = float(outcomes.sum()), outcomes @ rows
+        else:
+            # The rows are read twice, but from memory only once if they come by so many at a time.
+            height, total, product = max(CACHED // self.n_assets, 1), 0.0, np.zeros(self.n_assets)
+            for first in range(0, len(rows), height):
+                some = rows[first : first + height]
+                outcomes = some @ weights
+                outcomes -= level
+                total += float(outcomes.sum())
+                product += outcomes @ some
         if self.mean is not None:
             product -= total * self.mean
         product *= self.scale
@@ -173,7 +198,8 @@ class Covariance:
         if self.is_small:
             return self.dense[assets[:, np.newaxis], assets]
         mean = None if self.mean is None else self.mean[assets]
-        return self._gram(self.rows[:, assets], mean)
+        self._latest.assets, self._latest.columns = assets, self.rows[:, assets]
+        return self._gram(self._latest.columns, mean)
 
     def root(self) -> FloatArray:
         """A matrix G of at most n rows with G'G = Σ, for conic solvers."""
@@ -219,7 +245,7 @@ class Sums:
 
 def sample_covariance(returns: FloatArray, sums: Sums | None = None) -> Covariance:
     """Sample covariance with the divisor T − 1."""
-    sums = sums or Sums(mean_of(returns))
+    sums = sums or Sums(*mean_and_squares(returns))
     scale = 1.0 / (len(returns) - 1)
     return Covariance(returns, sums.mean, scale, square_sum=sums.square_sum)
 
@@ -286,7 +312,8 @@ def estimate_covariance(
             ["parameters.covariance"],
         )
     observations, assets = returns.shape
-    if requested == LEDOIT_WOLF or observations < 2 * assets:
+    scarce = requested is None and observations < 2 * assets
+    if requested == LEDOIT_WOLF or scarce:
         return Estimate(partial(ledoit_wolf, returns))
     return Estimate(partial(sample_covariance, returns, sums))
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from optimization.engine.constraints import AssetBounds, Constraints, Group
 from optimization.engine.errors import InvalidProblemError
+from optimization.engine.sums import mean_and_squares
 
 __all__ = [
     "TRADING_DAYS",
@@ -82,6 +83,7 @@ class Problem:
         risk_budgets: Share of the risk that each asset may carry under risk parity, by symbol;
             the rest is shared equally. None shares all of it equally.
         prices: Price of one share of each asset, shape (n,); needed for whole shares only.
+        mean: Mean return of each asset per period, shape (n,).
         square_sum: Σ of all squared returns, a scale that many steps ask for.
     """
 
@@ -93,6 +95,7 @@ class Problem:
     risk_aversion: float = 1.0
     risk_budgets: Mapping[str, float] | None = None
     prices: FloatArray | None = None
+    mean: FloatArray = field(init=False, repr=False, compare=False)
     square_sum: float = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -120,8 +123,8 @@ class Problem:
                 f"{observations} return(s) in the window; at least 2 are needed to measure risk",
                 ["parameters.lookback"],
             )
-        # A sum of squares is finite only if every return is, and costs one pass for both.
-        square_sum = float(np.vdot(returns, returns))
+        # A sum of squares is finite only if every return is.
+        mean, square_sum = mean_and_squares(returns)
         if not math.isfinite(square_sum) and not np.isfinite(returns).all():
             column = int(np.flatnonzero(~np.isfinite(returns).all(axis=0))[0])
             raise InvalidProblemError(
@@ -135,6 +138,7 @@ class Problem:
         returns = returns.view()  # the caller's own array stays as writable as it was
         returns.flags.writeable = False
         object.__setattr__(self, "returns", returns)
+        object.__setattr__(self, "mean", mean)
         object.__setattr__(self, "square_sum", square_sum)
         object.__setattr__(self, "symbols", tuple(self.symbols))
 

@@ -61,16 +61,16 @@ class Answer:
 def answer_of(instance: Instance, weights: FloatArray, evidence: Evidence, solver: str) -> Answer:
     """Round a solver's weights into the constraints and certify them."""
     weights = settle(most_invested(instance, weights), instance.region)
-    if instance.violation_of_amounts(weights) > FEASIBLE:
-        weights = min(
-            (weights, on_equations(weights, instance.region)), key=instance.violation_of_amounts
-        )
+    violation = instance.violation_of_amounts(weights)
+    if violation > FEASIBLE:
+        other = on_equations(weights, instance.region)
+        if (less := instance.violation_of_amounts(other)) < violation:
+            weights, violation = other, less
     check_bounded(instance, weights)
     if instance.cones and not evidence.cone_multipliers:
         found = cone_multipliers(instance, weights, evidence)
         evidence = replace(evidence, cone_multipliers=found)
     certificate = certify(instance, weights, evidence)
-    violation = instance.violation_of_amounts(weights)
     return Answer(weights, certificate, evidence, solver, violation)
 
 

@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from optimization.engine.convex.region import Region, Row, region_of, weights_by_symbol
-from optimization.engine.moments import Covariance, Estimate, Sums, estimate_covariance, mean_of
+from optimization.engine.moments import Covariance, Estimate, Sums, estimate_covariance
 from optimization.engine.objectives import BY_COVARIANCE
 from optimization.engine.problem import TRADING_DAYS, FloatArray, Objective, Problem
 
@@ -184,8 +184,7 @@ def instance_of(problem: Problem, requested_covariance: object = None) -> Instan
     Raises:
         InvalidProblemError: ``requested_covariance`` is no known estimator.
     """
-    mean = mean_of(problem.returns)
-    returns = problem.returns
+    returns, mean = problem.returns, problem.mean
     estimate = estimate_covariance(returns, requested_covariance, Sums(mean, problem.square_sum))
     return instance_with(problem, estimate, mean)
 

@@ -154,7 +154,7 @@ class QuadraticProgramme:
         x, multipliers = self._minimise(self.scale * part)
         low, high, sense = self._bounds
         weights = region.lower.copy()
-        weights[assets] = np.minimum(np.maximum(x, low[:count]), high[:count])
+        weights[assets] = within(x, low[:count], high[:count], multipliers[:count])
         return Face(weights, assets, multipliers, sense == EQUALITY)
 
     def _minimise(self, linear: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -259,6 +259,13 @@ class QuadraticProgramme:
             and (value >= self.limits.low - slack * (1 + np.abs(value))).all()
             and (value <= self.limits.high + slack * (1 + np.abs(value))).all()
         )
+
+
+def within(x: FloatArray, low: FloatArray, high: FloatArray, held: FloatArray) -> FloatArray:
+    """A solver's point without its rounding: between its bounds, and on those with a multiplier."""
+    inside = np.minimum(np.maximum(x, low), high)
+    inside = np.where(held < 0, low, inside)
+    return np.where(held > 0, high, inside)
 
 
 ENDLESS_COLUMNS = "asset columns were generated without end"

@@ -28,6 +28,7 @@ from optimization.engine.convex.quadratic import (
     exchange,
     minimise_by_daqp,
     promising,
+    within,
 )
 from optimization.engine.convex.region import Region
 from optimization.engine.errors import SolverFailureError
@@ -158,7 +159,7 @@ class _Homogenised:
         if total <= 0:
             raise SolverFailureError("the tangency portfolio is not invested")
         weights = region.lower.copy()
-        weights[assets] = np.minimum(np.maximum(y / total, lower), upper)
+        weights[assets] = within(y / total, lower, upper, system.held(multipliers))
         return _Vertex(weights, assets, multipliers, system, (value, scale, total, unit))
 
     def _polished(self, found: "_Vertex") -> FloatArray | None:
@@ -207,6 +208,13 @@ class _ScaledRows:
         end = self.first + len(self.caps)
         self.matrix[np.arange(self.first, end), self.caps] += 1.0
         self.matrix[np.arange(end, len(self.matrix)), self.floors] += 1.0
+
+    def held(self, multipliers: FloatArray) -> FloatArray:
+        """Multipliers of the bounds on w, shape (k,), out of those of y and the rows."""
+        bounds, held = multipliers[self.count + self.first :], multipliers[: self.count].copy()
+        held[self.caps] += bounds[: len(self.caps)]
+        held[self.floors] += bounds[len(self.caps) :]
+        return held
 
     def limits(self) -> Limits:
         """Limits of y, then of the rows."""
@@ -272,11 +280,7 @@ class _Vertex:
     @property
     def face(self) -> Face:
         """The bounds and rows that hold, the budget always among them."""
-        system, count = self.system, self.system.count
-        bounds = self.multipliers[count + system.first :]
-        held = self.multipliers[:count].copy()
-        held[system.caps] += bounds[: len(system.caps)]
-        held[system.floors] += bounds[len(system.caps) :]
+        held = self.system.held(self.multipliers)
         multipliers = np.concatenate([held, [1.0], self._own])
         return Face(self.weights, self.assets, multipliers, np.zeros(len(multipliers), np.bool_))
 

@@ -7,13 +7,14 @@ import pytest
 from sklearn.covariance import LedoitWolf
 
 from optimization.engine.moments import (
-    CACHED,
     Covariance,
     Estimate,
     RollingMoments,
+    estimate_covariance,
     ledoit_wolf,
     sample_covariance,
 )
+from optimization.engine.sums import CACHED
 
 
 @pytest.fixture
@@ -124,3 +125,31 @@ def test_the_variance_of_a_hedge_keeps_its_digits() -> None:
     spread = returns[:, 1] - returns[:, 0]
     variance = sample_covariance(returns).variance(np.array([-1.0, 1.0]))
     assert variance == pytest.approx(np.var(spread, ddof=1), rel=1e-3)
+
+
+@pytest.mark.parametrize("ridge", [0.0, 1e-5])
+def test_what_was_worked_out_before_changes_no_product(ridge: float) -> None:
+    """Gathered columns serve weights on them only, and a product the very same weights."""
+    rng = np.random.default_rng(6)
+    returns = rng.normal(0.001, 0.01, (400, 90))
+    covariance = Covariance(returns, returns.mean(axis=0), 1 / 399, ridge)
+    whole = np.cov(returns.T) + ridge * np.eye(90)
+    assert not covariance.times(np.zeros(90)).any()
+    for count in (30, 50, 1):
+        assets = np.sort(rng.choice(90, count, replace=False))
+        assert covariance.block(assets) == pytest.approx(whole[np.ix_(assets, assets)], abs=1e-17)
+        inside = np.zeros(90)
+        inside[assets] = rng.uniform(0, 1, count)
+        for weights in (inside, inside, rng.uniform(0, 1, 90), inside, np.zeros(90)):
+            expected = whole @ weights
+            assert covariance.times(weights) == pytest.approx(expected, rel=1e-11, abs=1e-17)
+        inside[assets] *= 2  # the caller's own array may go on changing
+        assert covariance.times(inside) == pytest.approx(whole @ inside, rel=1e-11, abs=1e-17)
+
+
+def test_an_estimator_on_request_is_taken_however_few_the_rows() -> None:
+    few, many = np.random.default_rng(1).normal(0, 0.01, (2, 30, 20))[:, :, :16]
+    assert estimate_covariance(few, "sample").covariance.kind == "sample"
+    assert estimate_covariance(few).covariance.kind == "ledoit_wolf"
+    assert estimate_covariance(many[:, :15]).covariance.kind == "sample"
+    assert estimate_covariance(many[:, :15], "ledoit_wolf").covariance.kind == "ledoit_wolf"

@@ -174,6 +174,19 @@ def test_few_observations_shrink_the_covariance_and_say_so(make_problem: Any) ->
     assert (few.covariance, enough.covariance) == ("ledoit_wolf", "sample")
 
 
+@pytest.mark.parametrize("periods", [10, 39])
+def test_a_sample_covariance_on_request_is_one_however_few_the_observations(
+    make_problem: Any, periods: int
+) -> None:
+    problem = make_problem(20, periods, Objective.MINIMIZE_VARIANCE, max_weight=0.2)
+    solution: Any = solve(problem, parameters={"covariance": "sample"})
+    assert solution.covariance == "sample"
+    assert solution.optimality_gap <= 1e-8
+    shrunk: Any = solve(problem, parameters={"covariance": "ledoit_wolf"})
+    spread = np.std(problem.returns @ solution.weights, ddof=1)
+    assert spread < np.std(problem.returns @ shrunk.weights, ddof=1)
+
+
 def test_shrinkage_on_request_agrees_with_skfolio(make_problem: Any) -> None:
     from skfolio.moments import LedoitWolf
     from skfolio.prior import EmpiricalPrior
