@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.client import BANKS, TECH, Frame, ask, kind, optimise, receive, request, send, until
-from tests.e2e.harness import ROOT, Server
+from tests.e2e.harness import ROOT, Server, manage, wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -247,3 +247,16 @@ async def test_the_owners_frames_are_numbered_without_a_gap(server: Server) -> N
     numbers = [greeting["seq"], *(end["seq"] for end in ends)]
     assert all(later == earlier + 1 for earlier, later in pairwise(numbers))
     assert {end["epoch"] for end in ends} == {greeting["epoch"]}
+
+
+def test_a_comparison_on_the_workers_is_that_of_one_process(server: Server) -> None:
+    server.wait_ready()
+    # The workers of searches come after the ready line.
+    wait_until(lambda: b"heuristic: " in server.get("/api/v1/health/ready"))
+    words = ("compare", *TECH, "--methods", "mean_variance", "particle_swarm", "--json")
+    few = ("--parameters", '{"iterations": 30}')
+    here = json.loads(manage(server.data_dir, *words, *few))
+    there = json.loads(manage(server.data_dir, *words, *few, "--on-workers"))
+    assert [outcome["method"] for outcome in there] == ["mean_variance", "particle_swarm"]
+    for one, other in zip(here, there, strict=True):
+        assert other["result"]["weights"] == pytest.approx(one["result"]["weights"], abs=1e-9)

@@ -15,7 +15,9 @@ from optimization.engine.problem import Method
 from optimization.engine.registry import available_methods
 from optimization.errors import RequestError
 from optimization.presentation import NO_VALUE, percent, seconds
+from optimization.solving.comparing import Outcome, compare_on_workers, refused
 from optimization.solving.local_runs import LocalRequest, run_locally
+from optimization.submissions import LOCAL_OWNER, Owner, Submission
 from streaming.command_line import add_problem_arguments, stated_problem
 
 FIGURES = {
@@ -26,9 +28,6 @@ FIGURES = {
     "cvar": "One-day CVaR",
 }
 """Metrics that the table shows, under titles that leave room for six methods."""
-
-Outcome = dict[str, Any]
-"""``method`` with either the worker's ``result`` or the ``error``."""
 
 
 class Command(BaseCommand):
@@ -50,6 +49,11 @@ class Command(BaseCommand):
             help="only these (default: every available one)",
         )
         parser.add_argument(
+            "--on-workers",
+            action="store_true",
+            help="have the workers of the running server solve, side by side; Ctrl-C cancels",
+        )
+        parser.add_argument(
             "--plot",
             type=Path,
             metavar="FILE.png",
@@ -57,10 +61,13 @@ class Command(BaseCommand):
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        """Solve by one method after the other and print."""
+        """Solve by every method and print."""
         plot = _plotter() if options["plot"] else None
         methods = [Method(name) for name in options["methods"] or available_methods()]
-        outcomes = self._solve(methods, options)
+        problems = [stated_problem(options, method) for method in methods]
+        if options["on_workers"] and options["data_version"]:
+            raise CommandError("workers solve on the current data; leave --data-version out")
+        outcomes = (_side_by_side if options["on_workers"] else _in_turn)(problems, self.stderr)
         if options["json"]:
             self.stdout.write(json.dumps(outcomes, allow_nan=False))
         else:
@@ -71,16 +78,6 @@ class Command(BaseCommand):
         if plot is not None:
             _draw(plot, solved, options["plot"])
             self.stderr.write(f"Wrote {options['plot']}")
-
-    def _solve(self, methods: list[Method], options: dict[str, Any]) -> list[Outcome]:
-        outcomes = []
-        with Progress(console=console(self.stderr), transient=True) as progress:
-            task = progress.add_task("Comparing", total=len(methods))
-            for method in methods:
-                progress.update(task, description=f"{method}")
-                outcomes.append(_outcome(stated_problem(options, method)))
-                progress.advance(task)
-        return outcomes
 
     def _print(self, outcomes: list[Outcome], symbols: list[str]) -> None:
         table = Table(
@@ -110,13 +107,46 @@ class Command(BaseCommand):
                 out.print(f"{outcome['method']}: {outcome['error']['detail']}")
 
 
+def _in_turn(problems: list[LocalRequest], stderr: Any) -> list[Outcome]:
+    """Solve here, by one method after the other."""
+    outcomes = []
+    with Progress(console=console(stderr), transient=True) as progress:
+        task = progress.add_task("Comparing", total=len(problems))
+        for problem in problems:
+            progress.update(task, description=problem.method.value)
+            outcomes.append(_outcome(problem))
+            progress.advance(task)
+    return outcomes
+
+
+def _side_by_side(problems: list[LocalRequest], stderr: Any) -> list[Outcome]:
+    """Have the workers solve, by all methods at the same time."""
+    owner = Owner(LOCAL_OWNER)
+    submissions = [
+        Submission(
+            owner=owner,
+            client_id="compare",
+            symbols=problem.symbols,
+            objective=problem.objective,
+            constraints=problem.constraints,
+            method=problem.method,
+            parameters=problem.parameters,
+        )
+        for problem in problems
+    ]
+    with Progress(console=console(stderr), transient=True) as progress:
+        task = progress.add_task("Comparing on the workers", total=len(problems))
+        return compare_on_workers(submissions, lambda: progress.advance(task))
+
+
 def _outcome(problem: LocalRequest) -> Outcome:
     try:
-        run = run_locally(problem.row())
+        return {
+            "method": problem.method.value,
+            "result": run_locally(problem.row()).document(),
+        }
     except RequestError as error:
-        detail = {"code": error.code, "detail": error.message, "fields": list(error.fields)}
-        return {"method": problem.method.value, "error": detail}
-    return {"method": problem.method.value, "result": run.document()}
+        return refused(problem.method.value, error)
 
 
 def _heaviest(outcomes: list[Outcome], count: int) -> list[str]:
