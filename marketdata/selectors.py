@@ -16,19 +16,25 @@ from marketdata.services import panel_rebuild, panels_folder
 
 FloatArray = npt.NDArray[np.float64]
 
+KEPT_WINDOWS = 32
+"""Windows that a process keeps: the same portfolio is asked for again and again."""
+
+KEPT_RETURNS = 32_768
+"""Returns in the largest of them: a quarter of a megabyte."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReturnWindow:
     """Simple daily returns of completed bars.
 
     Attributes:
-        returns: Shape (T, n), C-contiguous; row t is close t over close t-1, less one.
+        returns: Shape (T, n), C-contiguous, read-only; row t is close t over close t-1, less one.
         symbols: Names of the columns, in the order asked for.
         start: Day of the first return.
         end: Day of the last return.
         data_version: The version that was read.
         sources: ``real`` or ``simulated`` per symbol.
-        last_closes: Closes on ``end``, shape (n,).
+        last_closes: Closes on ``end``, shape (n,), read-only.
     """
 
     returns: FloatArray
@@ -80,18 +86,34 @@ def return_window(
         NoMarketDataError, UnknownSymbolError, ShortHistoryError: Each naming the symbols.
         PanelMissingError: This machine does not have that older version.
     """
-    panel = load_panel(data_version or current_data_version())
+    version, names = data_version or current_data_version(), tuple(symbols)
+    if lookback * len(names) > KEPT_RETURNS:
+        return _window(load_panel(version), names, lookback)
+    return _kept_window(panels_folder(), version, names, lookback)
+
+
+@lru_cache(maxsize=KEPT_WINDOWS)
+def _kept_window(
+    _folder: Path, version: str, symbols: tuple[str, ...], lookback: int
+) -> ReturnWindow:
+    return _window(load_panel(version), symbols, lookback)
+
+
+def _window(panel: Panel, symbols: tuple[str, ...], lookback: int) -> ReturnWindow:
     table = panel.window(symbols, lookback)
     returns = table.closes[1:] / table.closes[:-1]
     returns -= 1.0
+    last_closes = table.closes[-1].copy()
+    for kept in (returns, last_closes):
+        kept.flags.writeable = False
     return ReturnWindow(
         returns=returns,
-        symbols=tuple(symbols),
+        symbols=symbols,
         start=table.dates[1].item(),
         end=table.dates[-1].item(),
         data_version=panel.version,
         sources={symbol: panel.sources[panel.columns[symbol]] for symbol in symbols},
-        last_closes=table.closes[-1].copy(),
+        last_closes=last_closes,
     )
 
 
