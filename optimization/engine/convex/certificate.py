@@ -206,7 +206,7 @@ def ratio_parts(instance: Instance, weights: FloatArray) -> tuple[float, float, 
 def _certify_ratio(instance: Instance, weights: FloatArray, evidence: Evidence) -> Certificate:
     """Raise a bound on the ratio until no portfolio of the linear model exceeds it (Dinkelbach)."""
     numerator, deviation, slope, cost_slope = ratio_parts(instance, weights)
-    rounding = RISKLESS * instance.return_scale * float(np.abs(weights).sum())
+    rounding = RISKLESS * instance.gain_scale * float(np.abs(weights).sum())
     if deviation <= 0 or max(numerator, deviation) <= rounding:
         raise SolverFailureError("the portfolio has no risk, so its ratio has no certificate")
     ratio = numerator / deviation

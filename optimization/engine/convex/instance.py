@@ -90,6 +90,16 @@ class Instance:
             return math.sqrt(squares / self.excess.size)
         return float(self.region.costs.max()) or 1.0
 
+    @property
+    def gain_scale(self) -> float:
+        """The unit in which a ratio's gain and risk are told from rounding.
+
+        Diversification knows no risk-free rate, which may dwarf the returns.
+        """
+        if self.objective == Objective.MAXIMIZE_DIVERSIFICATION:
+            return math.sqrt(self.variance_scale)
+        return self.return_scale
+
     @cached_property
     def deviations(self) -> tuple[tuple[str, float, FloatArray], ...]:
         """Limits on the deviation per period of w − origin: request field, limit, origin."""

@@ -36,7 +36,7 @@ def check_solvable(instance: Instance) -> None:
     if instance.objective not in RATIOS:
         return
     best = minimise_linear(-instance.gain, instance.region, instance.gain_costs)
-    if best.value < -1e-15 * instance.return_scale:
+    if best.value < -1e-15 * instance.gain_scale:
         return
     if instance.objective == Objective.MAXIMIZE_DIVERSIFICATION:
         raise InvalidProblemError(
@@ -125,7 +125,7 @@ def check_bounded(instance: Instance, weights: FloatArray) -> None:
     if instance.objective not in RATIOS:
         return
     numerator, deviation, _, _ = ratio_parts(instance, weights)
-    rounding = RISKLESS * instance.return_scale * float(np.abs(weights).sum())
+    rounding = RISKLESS * instance.gain_scale * float(np.abs(weights).sum())
     if numerator <= rounding or deviation > max(rounding, RISKLESS * numerator):
         return
     largest = np.argsort(-np.abs(weights))[:3]

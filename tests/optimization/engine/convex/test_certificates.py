@@ -101,6 +101,23 @@ def test_returns_beyond_any_wealth_still_have_a_drawdown() -> None:
     assert solve(fallen).metrics["max_drawdown"] == pytest.approx(0.5, abs=1e-12)
 
 
+def test_a_high_risk_free_rate_makes_small_returns_no_less_diverse() -> None:
+    rng = np.random.default_rng(2)
+    returns = rng.normal(0.0, 0.01, (60, 4))
+    weights = [
+        solve(
+            Problem(
+                returns=scale * returns,
+                symbols=tuple("ABCD"),
+                objective=Objective.MAXIMIZE_DIVERSIFICATION,
+                risk_free_rate=0.2,
+            )
+        ).weights
+        for scale in (1.0, 1e-11)
+    ]
+    assert weights[1] == pytest.approx(weights[0], abs=1e-7)
+
+
 @pytest.mark.parametrize("seed", [0, 1, 6, 9])
 def test_a_hedge_that_neither_gains_nor_risks_leaves_the_best_ratio_proven(seed: int) -> None:
     """H is A and E together, so that A + E − H is as good as cash: its size changes no ratio."""
