@@ -25,6 +25,13 @@ RISKS = frozenset(
 INSIDE = 1e-9
 """How far, relative to the span of returns, the last point stays from the very end."""
 
+CHUNK = 5
+"""Points in a row that start warm from each other; the next begins anew.
+
+Where an optimum is not unique, the start decides which one is found. So a point depends on its own
+chunk alone, and whoever traces it from the chunk's first point finds the same.
+"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrontierPoint:
@@ -75,7 +82,7 @@ def efficient_frontier(
     parameters: Mapping[str, Any] | None = None,
     targets: Sequence[float] | None = None,
 ) -> tuple[FrontierPoint, ...]:
-    """Trace the frontier from the least risk to the largest return, each point warm from the last.
+    """Trace the frontier from the least risk to the largest return, warm within each chunk.
 
     Args:
         problem: Its objective names the risk if it is one of ``RISKS``; else it is the variance.
@@ -104,6 +111,11 @@ def frontier_points(
 ) -> Iterator[FrontierPoint]:
     """The points of some expected returns a year, each solved when it is asked for.
 
+    Args:
+        problem: As for :func:`efficient_frontier`.
+        targets: Expected returns, those of a whole frontier from the start of any ``CHUNK`` on.
+        parameters: As for :func:`efficient_frontier`.
+
     Raises:
         EngineError: See ``optimization.engine.errors``.
     """
@@ -111,6 +123,8 @@ def frontier_points(
     solver = import_module("optimization.engine.convex.solver")
     start, warm = _instance(problem, parameters), solver.COLD
     for index, target in enumerate(targets):
+        if index % CHUNK == 0:
+            warm = solver.COLD
         constraints = replace(problem.constraints, target_return=target)
         instance = start.under(replace(problem, constraints=constraints))
         solution, warm = solver.solve_and_report(instance, warm)

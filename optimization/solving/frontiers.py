@@ -20,6 +20,7 @@ from redis.exceptions import RedisError
 
 from optimization.engine import FrontierPoint, Problem, frontier_points, frontier_targets
 from optimization.engine.errors import EngineError, SolveCancelledError
+from optimization.engine.frontier import CHUNK
 from optimization.errors import RequestError
 from optimization.models import OptimizationRequest, Status
 from optimization.parameters import DataParameters
@@ -34,9 +35,6 @@ from optimization.solving.problems import MarketProblem, build_problem
 from optimization.solving.results import PointRecord, frontier_document
 
 logger = logging.getLogger(__name__)
-
-CHUNK = 5
-"""Points that one worker traces in one go: enough to profit from each other's warm start."""
 
 
 class _Gathered:
@@ -138,14 +136,18 @@ def _share(
                     gathered.add([point, *_handed_in(shares)])
             while missing := gathered.missing:
                 # From the far end, towards whoever is still at it.
-                point = next(_trace(request, problem, [targets[missing[-1]]], missing[-1]))
-                gathered.add([*_handed_in(shares), point])
+                for point in _trace_up_to(request, problem, targets, missing[-1]):
+                    gathered.add([*_handed_in(shares), point])
+                    if gathered.points[missing[-1]] is not None:
+                        break
         finally:
             shares.withdraw()
     except RedisError as error:
         logger.warning("%s: its holder goes on alone: %s", request.request_id, error)
         for index in gathered.missing:
-            gathered.add(_trace(request, problem, [targets[index]], index))
+            if gathered.points[index] is None:
+                last = min(index - index % CHUNK + CHUNK, len(targets)) - 1
+                gathered.add(_trace_up_to(request, problem, targets, last))
 
 
 def _trace_chunk(
@@ -153,6 +155,14 @@ def _trace_chunk(
 ) -> Iterator[PointRecord]:
     first, targets = from_json(chunk)
     return _trace(request, problem, targets, first)
+
+
+def _trace_up_to(
+    request: OptimizationRequest, problem: Problem, targets: Sequence[float], last: int
+) -> Iterator[PointRecord]:
+    """The points up to one from the first of its chunk, which decides what they start from."""
+    first = last - last % CHUNK
+    return _trace(request, problem, targets[first : last + 1], first)
 
 
 def _trace(

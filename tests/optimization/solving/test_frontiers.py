@@ -8,6 +8,7 @@ from pytest_django.fixtures import Settings
 from redis import Redis
 
 from optimization import signals
+from optimization.engine.frontier import CHUNK
 from optimization.engine.problem import Objective
 from optimization.models import Kind, OptimizationRequest, Status
 from optimization.queue import admission, workers
@@ -15,7 +16,7 @@ from optimization.queue.admission import Claim
 from optimization.queue.durations import pace
 from optimization.queue.lanes import Lane
 from optimization.services import request_begin, request_cancel, request_submit
-from optimization.solving.frontiers import CHUNK, help_trace
+from optimization.solving.frontiers import help_trace
 from optimization.solving.results import PointRecord
 from optimization.solving.running import run_next
 from optimization.submissions import Owner, Submission

@@ -8,8 +8,16 @@ import numpy as np
 import pytest
 from pypfopt import EfficientFrontier
 
-from optimization.engine import Objective, efficient_frontier, solve
+from optimization.engine import (
+    Constraints,
+    Objective,
+    Problem,
+    efficient_frontier,
+    frontier_points,
+    solve,
+)
 from optimization.engine.errors import InvalidProblemError, SolveCancelledError
+from optimization.engine.frontier import CHUNK
 
 
 def test_points_agree_with_pyportfolioopt(make_problem: Any) -> None:
@@ -62,6 +70,24 @@ def test_a_share_of_the_targets_gives_the_same_points(make_problem: Any) -> None
     share = efficient_frontier(problem, 7, targets=[point.target_return for point in whole[3:5]])
     for ours, theirs in zip(share, whole[3:5], strict=True):
         assert ours.solution.weights == pytest.approx(theirs.solution.weights, abs=1e-9)
+
+
+@pytest.mark.parametrize("objective", [Objective.MINIMIZE_VARIANCE, Objective.MINIMIZE_CVAR])
+def test_any_chunk_gives_the_same_points_even_of_twins(sp500: Any, objective: Any) -> None:
+    """Of two identical assets either may be held: the start decides, and must be the same."""
+    window = sp500.iloc[-504:, :10].to_numpy()
+    problem = Problem(
+        returns=np.hstack([window] * 4),
+        symbols=tuple(f"S{asset:02d}" for asset in range(40)),
+        objective=objective,
+        constraints=Constraints(max_weight=0.1),
+    )
+    whole = efficient_frontier(problem, 4 * CHUNK)
+    for first in range(0, len(whole), CHUNK):
+        some = whole[first : first + CHUNK]
+        share = frontier_points(problem, [point.target_return for point in some])
+        for ours, theirs in zip(share, some, strict=True):
+            assert ours.solution.weights == pytest.approx(theirs.solution.weights, abs=1e-9)
 
 
 def test_one_point_is_no_frontier(make_problem: Any) -> None:
