@@ -16,9 +16,8 @@ import json
 import secrets
 import sys
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any, Self
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -123,12 +122,7 @@ class OptimizationClient:
             await self._tasks[0]
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_exception: object) -> None:
         """Unsubscribe and disconnect."""
         for topic in list(self._topics):
             await self.unsubscribe(topic)
@@ -137,10 +131,7 @@ class OptimizationClient:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def optimize(
-        self,
-        symbols: Sequence[str],
-        objective: str = "maximize_sharpe",
-        **details: Any,
+        self, symbols: Sequence[str], objective: str = "maximize_sharpe", **details: Any
     ) -> Frame:
         """Ask for an optimisation and wait for its result, whatever happens to the connection.
 
@@ -158,10 +149,8 @@ class OptimizationClient:
         data = {"symbols": list(symbols), "objective": objective, **details}
         end = await self._ask("optimization_request", data, may_repeat=True)
         if end["data"]["type"] == "optimization_cancelled":
-            cancelled = {"error": "Optimization cancelled", "detail": end["data"]["request_id"]}
-            raise OptimizationError(
-                {**cancelled, "code": "cancelled", "retry": False, "fields": []}
-            )
+            told = {"error": "Optimization cancelled", "detail": end["data"]["request_id"]}
+            raise OptimizationError({**told, "code": "cancelled", "retry": False, "fields": []})
         result: Frame = end["data"]
         return result
 
@@ -266,7 +255,8 @@ class OptimizationClient:
                 one.answer.set_exception(error)
 
     async def _listen(self, socket: ClientConnection) -> None:
-        async for frame in _frames(socket):
+        async for message in socket:
+            frame = json.loads(message)
             if frame["type"] == "connection_status":
                 await self._begin(socket, frame)
             else:
@@ -336,11 +326,6 @@ def _is_end(frame: Frame) -> bool:
 
 def _topics_of(portfolio_id: str) -> set[str]:
     return {f"portfolio_updates:{portfolio_id}", f"risk_alerts:{portfolio_id}"}
-
-
-async def _frames(socket: ClientConnection) -> AsyncIterator[Frame]:
-    async for message in socket:
-        yield json.loads(message)
 
 
 def print_result(title: str, result: Mapping[str, Any]) -> None:

@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from examples.websocket_optimization_client import OptimizationClient
 from tests.e2e.client import Frame, ask, is_end, kind, receive, request, send, until
 from tests.e2e.harness import EMBEDDED_VALKEY, PATIENCE, Server, serving
-from tests.e2e.proxy import Proxy, cuttable
+from tests.proxy import Proxy, proxying
 
 pytestmark = [pytest.mark.e2e, pytest.mark.faults]
 
@@ -75,6 +75,12 @@ def holder(server: Server, port: int) -> psutil.Process:
         if any(c.raddr and c.raddr.port == port for c in process.net_connections("tcp"))
     ]
     return found
+
+
+def tcp_address(server: Server) -> tuple[str, int]:
+    """Where a server listens, once it is ready."""
+    host, _, port = server.address.partition(":")
+    return host, int(port)
 
 
 @asynccontextmanager
@@ -152,13 +158,13 @@ async def test_a_resuming_client_ends_with_the_frames_of_one_that_never_lost_its
     data_dir: Path,
 ) -> None:
     environment = {"FEED_RATE": "5", "WEB_PROCESSES": "2", "OPTIMIZATION_INTERVAL": "1"}
-    with serving(data_dir, FEED="simulated", **environment, **EMBEDDED_VALKEY) as server:
-        server.wait_ready()
-        host, _, port = server.address.partition(":")
+    with (
+        serving(data_dir, FEED="simulated", **environment, **EMBEDDED_VALKEY) as server,
+        proxying(tcp_address(server)) as proxy,
+    ):
         steady, torn = Listener(), Listener()
         async with (
             undisturbed(server, steady) as socket,
-            cuttable(host, int(port)) as proxy,
             resuming(proxy, torn),
         ):
             keeps = holder(server, socket.local_address[1])
@@ -169,7 +175,7 @@ async def test_a_resuming_client_ends_with_the_frames_of_one_that_never_lost_its
             async def elsewhere() -> psutil.Process:
                 """Cut the torn client's wire until another process than ``keeps`` serves it."""
                 while (process := holder(server, proxy.upstream_ports[-1])) == keeps:
-                    proxy.cut()
+                    proxy.reset()
                     await torn.hears("price_update")
                 return process
 
@@ -179,7 +185,7 @@ async def test_a_resuming_client_ends_with_the_frames_of_one_that_never_lost_its
                 await asyncio.gather(steady.hears("price_update"), torn.hears("price_update"))
 
             await both_go_on()
-            proxy.cut(after=1000)
+            proxy.reset_after(1000)
             await both_go_on()
             for victim in ("web", "run_feed", "valkey-server", "web"):
                 printed = len(server.lines)
@@ -187,7 +193,7 @@ async def test_a_resuming_client_ends_with_the_frames_of_one_that_never_lost_its
                 process.kill()
                 await asyncio.to_thread(server.wait_for_line, "starting it again", printed)
                 await both_go_on()
-            proxy.cut()
+            proxy.reset()
             await both_go_on()
             enough.set()
             last = await asking

@@ -17,9 +17,9 @@ from redis import Redis
 
 from tests.e2e.harness import PATIENCE, ROOT, data_folder, wait_until
 from tests.faults.history import Row
-from tests.faults.proxy import Proxy, proxying
 from tests.faults.rows import postgresql_rows
 from tests.postgresql import PostgreSQL
+from tests.proxy import Proxy, proxying
 from tests.valkey import start_valkey
 
 LANES = ("convex", "heuristic")

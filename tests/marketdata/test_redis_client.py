@@ -20,7 +20,7 @@ from marketdata.redis_client import (
     redis_key,
     unawaited,
 )
-from tests.faults.proxy import proxying
+from tests.proxy import proxying
 
 
 def test_one_client_serves_the_whole_process(redis_server: Redis) -> None:

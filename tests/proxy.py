@@ -37,6 +37,10 @@ class Proxy:
     def __init__(self, upstream: Address) -> None:
         self.upstream = upstream
         self.delay = 0.0
+        self.upstream_ports: list[int] = []
+        """Local ports of the TCP connections to the server, in the order of their making."""
+        self._until_reset: int | None = None
+        self._resetting: asyncio.Task[None] | None = None
         self._loop = asyncio.new_event_loop()
         self._flows: dict[asyncio.Task[None], _Flow] = {}
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
@@ -62,6 +66,10 @@ class Proxy:
     def reset(self) -> None:
         """End every connection by a reset, in the middle of whatever passes."""
         self._do(self._reset())
+
+    def reset_after(self, size: int) -> None:
+        """The same once the server has sent so many more bytes: in the middle of a frame."""
+        self._until_reset = size
 
     def close(self) -> None:
         """Stop for good."""
@@ -111,10 +119,11 @@ class Proxy:
                 there, back = await asyncio.open_unix_connection(self.upstream)
             else:
                 there, back = await asyncio.open_connection(*self.upstream)
+                self.upstream_ports.append(back.get_extra_info("sockname")[1])
             flow.writers.append(back)
             pumps = [
                 asyncio.create_task(self._pump(flow, reader, back)),
-                asyncio.create_task(self._pump(flow, there, writer)),
+                asyncio.create_task(self._pump(flow, there, writer, self._let_through)),
             ]
             try:
                 await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
@@ -129,8 +138,24 @@ class Proxy:
         finally:
             writer.close()
 
+    def _let_through(self, piece: bytes) -> bytes:
+        """What of a piece the client still gets before a reset that is due."""
+        if self._until_reset is None:
+            return piece
+        piece = piece[: self._until_reset]
+        self._until_reset -= len(piece)
+        if self._until_reset == 0:
+            self._until_reset = None
+            # The loop holds tasks weakly; and it sends the piece before it runs this one.
+            self._resetting = self._loop.create_task(self._reset())
+        return piece
+
     async def _pump(
-        self, flow: _Flow, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self,
+        flow: _Flow,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        let_through: Callable[[bytes], bytes] = bytes,
     ) -> None:
         """Forward one direction; pieces overlap their delays, as on a long line."""
         due: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(1000)
@@ -143,7 +168,7 @@ class Proxy:
                     continue
                 if not piece:
                     return
-                writer.write(piece)
+                writer.write(let_through(piece))
                 await writer.drain()
         finally:
             taking.cancel()
