@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -82,3 +83,15 @@ async def optimise(socket: ClientConnection, **changes: Any) -> Frame:
     """Send an optimisation request and wait for its end."""
     await send(socket, request(**changes))
     return (await until(socket, is_end))[-1]
+
+
+async def next_price(client: ClientConnection) -> None:
+    """Wait for a price that the feed made after this moment."""
+    asked_at = time.time()
+    await ask(client, {"type": "subscribe", "data": {"topic": "price_updates"}})
+
+    def is_newer(frame: Frame) -> bool:
+        prices = frame["data"].get("prices") or {}
+        return any(point["timestamp"] > asked_at for point in prices.values())
+
+    await until(client, is_newer)

@@ -80,9 +80,7 @@ class Cluster:
 
     def lose_waiting(self, lane: str) -> list[str]:
         """Take the head out of a lane behind the server's back; the ids that were taken."""
-        with Redis(unix_socket_path=str(self.folder / "valkey.sock")) as client:
-            taken = cast("list[tuple[bytes, float]]", client.zpopmin(f"qe:queue:waiting:{lane}"))
-        return [name.decode() for name, _ in taken]
+        return lose_waiting(self.folder / "valkey.sock", lane)
 
     def log(self, name: str) -> str:
         """What a process has written."""
@@ -95,6 +93,13 @@ class Cluster:
         except (urllib.error.URLError, ConnectionError):
             return False
         return all(f"{lane}: 2" in page for lane in LANES)
+
+
+def lose_waiting(valkey: Path, lane: str) -> list[str]:
+    """Take the head out of a lane behind the back of the server whose Valkey listens there."""
+    with Redis(unix_socket_path=str(valkey)) as client:
+        taken = cast("list[tuple[bytes, float]]", client.zpopmin(f"qe:queue:waiting:{lane}"))
+    return [name.decode() for name, _ in taken]
 
 
 @contextmanager

@@ -2,19 +2,16 @@
 
 import asyncio
 import functools
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from typing import cast
 
 import psutil
 import pytest
-from redis import Redis
-from websockets.asyncio.client import ClientConnection
 
 from quantumedge.environment import socket_path
-from tests.e2e.client import Frame, ask, kind, optimise, receive, until
+from tests.e2e.client import kind, next_price, optimise, receive
 from tests.e2e.harness import Server, wait_until
+from tests.faults.cluster import lose_waiting
 from tests.faults.conftest import Recovering
 from tests.faults.history import Event
 from tests.faults.rows import sqlite_rows
@@ -47,18 +44,6 @@ async def every_part_works(server: Server) -> None:
     await asyncio.to_thread(wait_until, lambda: beats(server) > beaten)
 
 
-async def next_price(client: ClientConnection) -> None:
-    """Wait for a price that the feed made after this moment."""
-    asked_at = time.time()
-    await ask(client, {"type": "subscribe", "data": {"topic": "price_updates"}})
-
-    def is_newer(frame: Frame) -> bool:
-        prices = frame["data"].get("prices") or {}
-        return any(point["timestamp"] > asked_at for point in prices.values())
-
-    await until(client, is_newer)
-
-
 def beats(server: Server) -> int:
     """How many tasks beat has sent, over all of its lives."""
     return (server.data_dir / "log" / "beat.log").read_text().count("Sending due task")
@@ -69,13 +54,6 @@ def kill(server: Server, word: str) -> None:
     process = server.child(word)
     for victim in [process, *process.children(recursive=True)]:
         victim.kill()
-
-
-def lose_waiting(server: Server, lane: str) -> list[str]:
-    """Take the head out of a lane behind the server's back; the ids that were taken."""
-    with Redis(unix_socket_path=str(socket_path(server.data_dir, "valkey.sock"))) as client:
-        taken = cast("list[tuple[bytes, float]]", client.zpopmin(f"qe:queue:waiting:{lane}"))
-    return [name.decode() for name, _ in taken]
 
 
 async def test_a_killed_pool_process(work: Trial, server: Server, recovering: Recovering) -> None:
@@ -106,7 +84,7 @@ async def test_a_killed_web_process(work: Trial, server: Server, recovering: Rec
     with recovering("kill -9 of the web process"):
         await work.served()
     await work.judged()
-    assert work.listener.connections == 2
+    assert work.listener.connections >= 2
 
 
 async def test_a_web_process_that_is_killed_again_before_the_first_request_ended(
@@ -137,7 +115,8 @@ async def test_a_killed_beat(work: Trial, server: Server, recovering: Recovering
     key = await client.ask(method="particle_swarm")
     request_id = await client.request_id(key)
     with recovering("kill -9 of beat, with a request that the queue has lost"):
-        assert lose_waiting(server, "heuristic") == [request_id]
+        valkey = socket_path(server.data_dir, "valkey.sock")
+        assert lose_waiting(valkey, "heuristic") == [request_id]
         await client.end(key)
     await work.judged()
 

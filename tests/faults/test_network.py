@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from websockets.asyncio.client import connect
 
+from tests.e2e.client import next_price, receive
 from tests.e2e.harness import wait_until
 from tests.faults.cluster import Cluster
 from tests.faults.conftest import Recovering
@@ -69,6 +71,20 @@ async def test_a_line_that_is_half_open(
         {"type": "optimization_cancel", "data": {"request_id": await client.request_id(key)}}
     )
     await work.judged(overtaken=OVERTAKEN.get(pair, 0))
+
+
+@pytest.mark.parametrize("fault", ["reset", "half-open"])
+async def test_the_line_between_feed_and_redis(
+    fault: str, made: Cluster, recovering: Recovering
+) -> None:
+    link = made.links["worker-redis"]
+    with made.feeding():
+        async with connect(made.url) as reader:
+            await receive(reader)
+            await next_price(reader)
+            await asyncio.to_thread(link.reset if fault == "reset" else link.mute)
+            with recovering(f"{fault}, feed-redis"):
+                await next_price(reader)
 
 
 async def test_a_database_that_crashes_in_the_middle_of_commits(
