@@ -57,7 +57,7 @@ return redis.call('LPOP', KEYS[2])
 _END = (
     TAKE
     + """
-local waiting, leases, standby, tokens, fences, handed = unpack(KEYS)
+local waiting, leases, standby, tokens, fences, handed, expected = unpack(KEYS)
 local time = now()
 redis.call('ZREM', standby, ARGV[1])
 -- What was handed over too late goes back to the head of its lane.
@@ -69,7 +69,11 @@ if id then
     redis.call('ZADD', waiting, (head or 0) - 1, id)
 end
 local left = redis.call('ZCARD', waiting) + redis.call('ZCOUNT', leases, '-inf', time)
-if left == 0 and ARGV[2] == '0' then return 0 end
+-- One process stays while requests are expected; a busy one comes back by itself.
+local stays = ARGV[4] == '1' and redis.call('EXISTS', expected) == 1
+    and redis.call('ZCOUNT', leases, time, '+inf') == 0
+    and redis.call('ZCOUNT', standby, time, '+inf') == 0
+if left == 0 and ARGV[2] == '0' and not stays then return 0 end
 redis.call('ZADD', tokens, time + tonumber(ARGV[3]), ARGV[1])
 return 1
 """
@@ -156,7 +160,10 @@ class Duty:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """End the turn; what is left, and what may come soon after the last, gets another one."""
+        """End the turn; what is left, what may come soon after, and what is expected gets another.
+
+        A process that does not stand by keeps to what is left: its turns are over at once.
+        """
         lane = self._lane
         keys = [
             store.waiting(lane),
@@ -165,8 +172,10 @@ class Duty:
             store.tokens(lane),
             store.key(store.FENCES),
             store.handed(self._process),
+            store.expected(lane),
         ]
-        args: list[str | float] = [self._process, int(self._worked), TOKEN_SECONDS]
+        stays = self._stands_by and error is None
+        args: list[str | float] = [self._process, int(self._worked), TOKEN_SECONDS, int(stays)]
         if store.script(_END)(keys=keys, args=args):
             send_token(lane)
 

@@ -6,6 +6,7 @@ from django.utils import timezone
 
 from optimization.models import ACTIVE, OptimizationRequest
 from optimization.queue import admission
+from optimization.queue.expectation import PROMPT_LANES, call_expected
 from optimization.queue.lanes import Lane
 from optimization.queue.tokens import send_token
 from optimization.services import request_readmit
@@ -28,6 +29,8 @@ def reconcile() -> int:
 class Sweeper:
     """Sends tokens for requests that nobody serves, once they were seen so twice in a row.
 
+    And for requests that are expected, where the worker has one lane and can stand by for them.
+
     Args:
         lanes: Where to look.
         processes: How many of this worker may run requests at once.
@@ -45,3 +48,6 @@ class Sweeper:
                 for _ in range(min(load.waiting + load.lost, self._processes)):
                     send_token(lane)
             self._unserved[lane] = load.is_unserved and not was_unserved
+        if len(self._unserved) == 1:
+            for lane in self._unserved.keys() & PROMPT_LANES:
+                call_expected(lane)

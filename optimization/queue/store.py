@@ -82,6 +82,11 @@ def tokens(lane: Lane) -> str:
     return key(f"tokens:{lane}")
 
 
+def expected(lane: Lane) -> str:
+    """Key that exists while requests of a lane are expected."""
+    return key(f"expected:{lane}")
+
+
 def handed(process: str) -> str:
     """Key of the list that a process on standby waits at; a full one ends in a colon."""
     return key(f"handed:{process}")

@@ -16,9 +16,12 @@ from redis.exceptions import RedisError
 
 from marketdata.errors import MarketDataError
 from marketdata.quotes import Quote
+from marketdata.redis_client import redis_commands
 from optimization.engine.problem import FloatArray, Method, Objective
 from optimization.errors import RequestError
+from optimization.freshness import Briefly
 from optimization.models import TERMINAL, OptimizationRequest, Portfolio
+from optimization.queue.expectation import EXPECTED_SECONDS, expectations
 from optimization.services import request_submit
 from optimization.signals import risk_breached
 from optimization.solving.problems import data_version
@@ -85,6 +88,7 @@ class Watcher:
         self._timed: list[tuple[int, TimeBasedRule]] = []
         self._waiting: set[int] = set()
         self._running: set[int] = set()
+        self._expectation = Briefly(lambda: redis_commands(expectations()), EXPECTED_SECONDS / 3)
         self._untold: deque[tuple[Portfolio, Mapping[str, Any]]] = deque()
 
     def on_tick(self, quotes: Mapping[str, Quote]) -> None:
@@ -97,6 +101,7 @@ class Watcher:
             self._refresh(around)
             if self._book is None:
                 return
+            self._expectation.get()
             for symbol in quotes.keys() & self._universe.keys():
                 self._prices[self._universe[symbol]] = quotes[symbol].price
             self._settle()

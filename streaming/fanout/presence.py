@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from redis import asyncio as redis_asyncio
+from redis.asyncio.client import Pipeline
 
 from marketdata.redis_client import redis_client, redis_key
+from optimization.queue.expectation import expectations
 from streaming.fanout.connection import Connection
 
 ALIVE_SECONDS = 15.0
@@ -49,6 +51,7 @@ async def announce(client: redis_asyncio.Redis, connections: list[Connection]) -
             pipe.hset(key, mapping={c.client_id: _entry(c) for c in connections})
             pipe.expire(key, int(ALIVE_SECONDS))
             pipe.sadd(_processes_key(), PROCESS_ID)
+            _expect_requests(pipe)
         await pipe.execute()
 
 
@@ -59,6 +62,7 @@ async def update(client: redis_asyncio.Redis, connection: Connection) -> None:
         pipe.hset(key, connection.client_id, _entry(connection))
         pipe.expire(key, int(ALIVE_SECONDS))
         pipe.sadd(_processes_key(), PROCESS_ID)
+        _expect_requests(pipe)
         await pipe.execute()
 
 
@@ -86,6 +90,12 @@ def present() -> Presence:
             owner, subscribed = json.loads(entry)
             topics[client_id.decode()], owners[client_id.decode()] = subscribed, owner
     return Presence(topics, owners)
+
+
+def _expect_requests(pipe: Pipeline) -> None:
+    """Say that whoever is connected may ask."""
+    for command in expectations():
+        pipe.execute_command(*command)
 
 
 def _entry(connection: Connection) -> str:

@@ -10,11 +10,13 @@ import pytest
 from pytest_django.fixtures import Settings
 from redis import Redis
 
-from marketdata.redis_client import redis_client
-from optimization.queue import admission, duty, store
+from marketdata.redis_client import redis_client, redis_commands
+from optimization.queue import admission, duty, expectation, store
 from optimization.queue.admission import Claim, LeaseState
 from optimization.queue.duty import Duty
+from optimization.queue.expectation import expectations
 from optimization.queue.lanes import Lane
+from optimization.queue.reconciliation import Sweeper
 from tests.optimization.queue.broker import lose_tokens, take_token, tokens
 
 LANE = Lane.CONVEX
@@ -22,8 +24,10 @@ LANE = Lane.CONVEX
 
 @pytest.fixture(autouse=True)
 def valkey(redis_server: Redis, monkeypatch: pytest.MonkeyPatch) -> Redis:
-    """An empty Valkey, and turns that are over soon."""
+    """An empty Valkey, and turns that are over soon; nothing else is while a test runs."""
     monkeypatch.setattr(duty, "DUTY_SECONDS", 0.5)
+    for name in ("EXPECTED_SECONDS", "TOKEN_SECONDS"):
+        monkeypatch.setattr(expectation, name, 600)
     lose_tokens()
     return redis_server
 
@@ -189,6 +193,62 @@ def test_a_turn_that_had_work_ends_with_a_token_and_an_idle_one_without() -> Non
         assert claim is not None
         assert following(turn, claim) is None
     assert tokens() == 1
+
+
+def test_an_idle_turn_ends_with_a_token_while_requests_are_expected() -> None:
+    redis_commands(expectations())
+    with Duty(LANE, stands_by=True) as turn:
+        assert following(turn) is None
+    assert tokens() == 1
+    take_token()
+    redis_commands([("DEL", store.expected(LANE))])
+    with Duty(LANE, stands_by=True) as turn:
+        assert following(turn) is None
+    assert tokens() == 0
+
+
+def test_of_several_idle_processes_one_stays_for_what_is_expected(valkey: Redis) -> None:
+    redis_commands(expectations())
+    valkey.zadd(store.standby(LANE), {"another": 4_000_000_000})
+    with Duty(LANE, stands_by=True) as turn:
+        assert following(turn) is None
+    assert tokens() == 0
+
+
+def test_nobody_stays_for_what_is_expected_beside_a_process_that_is_busy(valkey: Redis) -> None:
+    redis_commands(expectations())
+    valkey.zadd(store.leases(LANE), {"running": 4_000_000_000})
+    with Duty(LANE, stands_by=True) as turn:
+        assert following(turn) is None
+    assert tokens() == 0
+
+
+def test_a_process_with_other_lanes_does_not_stay_for_what_is_expected() -> None:
+    redis_commands(expectations())
+    with Duty(LANE, stands_by=False) as turn:
+        assert following(turn) is None
+    assert tokens() == 0
+
+
+def test_a_lane_where_requests_are_expected_is_woken_once() -> None:
+    for lanes in ([LANE], [Lane.HEURISTIC], [LANE, Lane.QUANTUM]):
+        Sweeper(lanes, 1).sweep()
+    assert tokens() == 0
+    redis_commands(expectations())
+    Sweeper([LANE, Lane.QUANTUM], 1).sweep()
+    assert tokens() == 0
+    for _ in range(3):
+        Sweeper([LANE], 1).sweep()
+    assert tokens() == 1
+
+
+def test_a_lane_is_not_woken_where_a_process_stands_by_for_what_is_expected(
+    valkey: Redis,
+) -> None:
+    redis_commands(expectations())
+    valkey.zadd(store.standby(LANE), {"one": 4_000_000_000})
+    Sweeper([LANE], 1).sweep()
+    assert tokens() == 0
 
 
 def test_a_turn_that_fails_leaves_a_token_for_what_still_waits() -> None:
