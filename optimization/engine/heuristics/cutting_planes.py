@@ -135,7 +135,7 @@ class CuttingPlanes:
             UnboundedProblemError: A portfolio gains something at no risk.
             SolverFailureError: HiGHS stopped without an answer.
         """
-        self._set(line)
+        self._follow(line)
         before = None
         for _ in range(ROUNDS):
             least = self._least()
@@ -204,7 +204,8 @@ class CuttingPlanes:
         self._add_row(columns, [*(tangent / self._scale), -1.0], -np.inf, 0.0)
         return risk
 
-    def _set(self, line: Line) -> None:
+    def _follow(self, line: Line) -> None:
+        """Minimise the line between its limits."""
         highs, one = self._highs, self._size - 1
         highs.changeColCost(one, line.offset)
         highs.changeColCost(self._risk_column, line.slope * self._scale)

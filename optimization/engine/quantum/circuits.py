@@ -9,7 +9,6 @@ from pennylane.operation import Operation, Operator
 from pennylane.wires import Wires
 
 from optimization.engine.problem import FloatArray
-from optimization.engine.quantum.ansatz import brickwork
 from optimization.engine.quantum.gates import Gate, brick_gates, dicke_gates, phase_gates
 from optimization.engine.quantum.landscape import QuadraticForm
 from optimization.engine.quantum.subspace import Subspace, weight_states
@@ -140,15 +139,4 @@ def ring_operations(
     for gamma, *betas in zip(*angles, strict=True):
         circuit.append(PhaseSeparator(gamma, form, wires))
         circuit += [XYBrick(beta, brick, wires) for brick, beta in enumerate(betas)]
-    return circuit
-
-
-def givens_operations(
-    feasible: Subspace, angles: FloatArray, wires: Sequence[Any]
-) -> list[Operator]:
-    """VQE: the Dicke state, then as many excitations of the brickwork as there are angles."""
-    edges = brickwork(feasible.qubits, 2 * len(angles))
-    circuit: list[Operator] = [DickeState(feasible.weight, wires)]
-    for (i, j), angle in zip(edges, angles, strict=False):
-        circuit.append(qml.SingleExcitation(angle, wires=[wires[i], wires[j]]))
     return circuit

@@ -42,11 +42,6 @@ class AllocationSpace:
         """Number of entries m, cash included."""
         return int(self.lower.size)
 
-    @property
-    def has_cash(self) -> bool:
-        """Whether the last entry is cash."""
-        return self.size > self.n_assets
-
     def weights(self, allocation: FloatArray) -> FloatArray:
         """The assets' part of an allocation of shape (m,) or of p of them, shape (p, m)."""
         return np.asarray(allocation[..., : self.n_assets])

@@ -13,7 +13,6 @@ from optimization.engine.quantum.circuits import (
     DickeState,
     PhaseSeparator,
     XYBrick,
-    givens_operations,
     ring_operations,
 )
 from optimization.engine.quantum.device import SubspaceDevice
@@ -44,7 +43,9 @@ def _ring_circuit(qubits: int, weight: int) -> Callable[[Any], None]:
 
 def _givens_circuit(qubits: int, weight: int) -> Callable[[Any], None]:
     def circuit(angles: Any) -> None:
-        givens_operations(subspace(qubits, weight), angles, range(qubits))
+        DickeState(weight, range(qubits))
+        for edge, angle in zip(brickwork(qubits, 2 * len(angles)), angles, strict=False):
+            qml.SingleExcitation(angle, wires=edge)
 
     return circuit
 
