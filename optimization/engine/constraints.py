@@ -259,6 +259,11 @@ class Constraints:
         costs = self.transaction_costs
         return any(costs.values()) if isinstance(costs, Mapping) else costs > 0
 
+    @property
+    def limits_deviation(self) -> bool:
+        """Whether the risk itself is limited, by itself or beside a benchmark."""
+        return self.target_volatility is not None or self.max_tracking_error is not None
+
     def mentioned(self) -> Iterable[tuple[str, str]]:
         """Every symbol that a constraint names, with the path of the field that names it."""
         for symbol in self.asset_bounds:

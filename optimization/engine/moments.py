@@ -38,6 +38,9 @@ GUESSED = 4
 """Where an estimate of Σw will do, every so many-th part of the rows tells enough."""
 
 
+WORN = 1e-6
+"""A rolling sum this small beside what it once was has lost half its digits to rounding."""
+
 CANCELS_OUT = 1e-12
 """A difference of two sums of squares is rounding below this share of them."""
 
@@ -388,8 +391,8 @@ class DenseCovariance(Covariance):
         return np.asarray((vectors[:, keep] * np.sqrt(values[keep])).T)
 
 
-class RollingMoments:
-    """Mean and sample covariance of a window that moves one row at a time.
+class RollingSums:
+    """Mean and sum of squares of a window that moves one row at a time.
 
     Args:
         returns: The first window, shape (T, n).
@@ -397,21 +400,44 @@ class RollingMoments:
 
     def __init__(self, returns: FloatArray) -> None:
         self._count = len(returns)
-        self._shift = returns.mean(axis=0)
         # Sums of what is over the first window's mean: small numbers cancel little.
-        shifted = returns - self._shift
-        self._total = shifted.sum(axis=0)
-        self._squares = shifted.T @ shifted
+        self._shift, self.square_sum = mean_and_squares(returns)
+        self._total = np.zeros(returns.shape[1])
+        self._largest = self.square_sum
 
     @property
     def mean(self) -> FloatArray:
         """Mean return, shape (n,)."""
         return np.asarray(self._shift + self._total / self._count)
 
+    @property
+    def is_worn(self) -> bool:
+        """Whether rows so large have left that their rounding shows in what is left."""
+        return not self.square_sum > WORN * self._largest
+
     def replace_row(self, gone: FloatArray, come: FloatArray) -> None:
         """Update by the row that leaves the window and the one that enters it."""
-        gone, come = gone - self._shift, come - self._shift
+        self.square_sum += float(come @ come) - float(gone @ gone)
+        self._largest = max(self._largest, self.square_sum)
         self._total += come - gone
+
+
+class RollingMoments(RollingSums):
+    """The same with the sample covariance.
+
+    Args:
+        returns: The first window, shape (T, n).
+    """
+
+    def __init__(self, returns: FloatArray) -> None:
+        super().__init__(returns)
+        shifted = returns - self._shift
+        self._squares = shifted.T @ shifted
+
+    def replace_row(self, gone: FloatArray, come: FloatArray) -> None:
+        """Update by the row that leaves the window and the one that enters it."""
+        super().replace_row(gone, come)
+        gone, come = gone - self._shift, come - self._shift
         # cc' − gg' in one product of rank two.
         self._squares += np.column_stack([come, -gone]) @ np.vstack([come, gone])
 

@@ -1,11 +1,12 @@
 """The values that go into the engine and come out of it: frozen, and checked when built."""
 
+import copy
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -141,6 +142,16 @@ class Problem:
         object.__setattr__(self, "mean", mean)
         object.__setattr__(self, "square_sum", square_sum)
         object.__setattr__(self, "symbols", tuple(self.symbols))
+
+    def over(self, returns: FloatArray, mean: FloatArray, square_sum: float) -> Self:
+        """The same over another window of as many returns, known to be finite, and its sums."""
+        moved = copy.copy(self)
+        returns = returns.view()
+        returns.flags.writeable = False
+        object.__setattr__(moved, "returns", returns)
+        object.__setattr__(moved, "mean", mean)
+        object.__setattr__(moved, "square_sum", square_sum)
+        return moved
 
     def _check_preferences(self) -> None:
         if not 0 < self.risk_aversion < np.inf:

@@ -10,7 +10,8 @@ import numpy as np
 
 from optimization.engine.errors import InvalidProblemError
 from optimization.engine.feasible import check_bounds
-from optimization.engine.moments import Estimate, RollingMoments
+from optimization.engine.moments import Estimate, RollingMoments, RollingSums
+from optimization.engine.objectives import BY_COVARIANCE
 from optimization.engine.problem import FloatArray, Method, Problem, Solution
 from optimization.engine.support import check_supported
 
@@ -47,7 +48,7 @@ class Session:
         self._buffer[: self._length] = problem.returns
         self._first = 0
         self._problem = replace(problem, returns=self._window())
-        self._moments: RollingMoments | None = None
+        self._sums = self._sums_of_window()
         self._rows_since_refresh = 0
         self._warm = self._solver.COLD
 
@@ -79,10 +80,11 @@ class Session:
         self._buffer[self._first + self._length] = row
         self._first += 1
         self._rows_since_refresh += 1
-        if self._moments is not None:
-            self._moments.replace_row(gone, row)
+        self._sums.replace_row(gone, row)
+        if self._sums.is_worn or self._rows_since_refresh >= REFRESH:
+            self._sums, self._rows_since_refresh = self._sums_of_window(), 0
         self._warm = self._warm.moved()
-        self._problem = replace(self._problem, returns=self._window())
+        self._problem = self._problem.over(self._window(), self._sums.mean, self._sums.square_sum)
 
     def solve(self) -> Solution:
         """Solve over the current window.
@@ -107,17 +109,21 @@ class Session:
     def _window(self) -> FloatArray:
         return self._buffer[self._first : self._first + self._length]
 
-    def _instance(self) -> Any:
+    def _sums_of_window(self) -> RollingSums:
+        """Of Σ too where it decides the answer and may be updated row by row."""
         problem, n = self._problem, self._problem.n_assets
+        constraints = problem.constraints
+        decides = problem.objective in BY_COVARIANCE or constraints.limits_deviation
         rolls = self._covariance in (None, "sample") and 2 * n <= self._length and n <= DENSE
-        if not rolls:
+        return (RollingMoments if decides and rolls else RollingSums)(self._window())
+
+    def _instance(self) -> Any:
+        problem, sums = self._problem, self._sums
+        if not isinstance(sums, RollingMoments):
             return self._instances.instance_of(problem, self._covariance)
-        if self._moments is None or self._rows_since_refresh >= REFRESH:
-            self._moments = RollingMoments(problem.returns)
-            self._rows_since_refresh = 0
         # Taken now: by the time someone asks, the window may have moved on.
-        estimate = Estimate.of(self._moments.covariance())
-        return self._instances.instance_with(problem, estimate, self._moments.mean)
+        estimate = Estimate.of(sums.covariance())
+        return self._instances.instance_with(problem, estimate, sums.mean)
 
 
 class WarmStarts:

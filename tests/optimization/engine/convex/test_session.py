@@ -1,5 +1,6 @@
 """A session's answers are those of solving each window from nothing."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,24 @@ def test_every_row_gives_the_answer_of_a_fresh_solve(
             assert warm.metrics[name] == (figure and pytest.approx(figure, rel=1e-7))
         assert warm.optimality_gap <= 1e-8
         assert warm.max_violation <= 1e-9
+
+
+@pytest.mark.parametrize("objective", WARM[:5])
+def test_a_row_that_dwarfs_the_others_leaves_no_trace(
+    sp500: Any, make_problem: Any, objective: Any
+) -> None:
+    template = make_problem(10, 252, objective, max_weight=0.4)
+    first = window(sp500, 1000, 252, template)
+    returns = first.returns.copy()
+    returns[3] *= 1e9
+    session = Session(dataclasses.replace(first, returns=returns))
+    for step in range(5):
+        session.append(sp500.iloc[1252 + step, :10].to_numpy())
+    warm: Any = session.solve()
+    cold: Any = solve(window(sp500, 1005, 252, template))
+    assert warm.weights == pytest.approx(cold.weights, abs=1e-8)
+    assert warm.metrics == pytest.approx(cold.metrics, rel=1e-7)
+    assert warm.optimality_gap <= 1e-8
 
 
 @pytest.mark.parametrize(
