@@ -19,7 +19,7 @@ PARTS = ("django.test", "numpy.random")
 HEAVY = (*SOLVERS, *UNUSED)
 
 PROGRAM = f"""
-import json, resource, sys
+import gc, json, resource, sys
 import quantumedge.lean
 quantumedge.lean.lighten()
 import django
@@ -32,7 +32,7 @@ quantumedge.lean.give_back()
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 names = {{name.partition(".")[0] for name, module in sys.modules.items() if module}}
 loaded = sorted(names & set({HEAVY!r})) + [part for part in {PARTS!r} if part in sys.modules]
-print(json.dumps({{"loaded": loaded, "peak": peak}}))
+print(json.dumps({{"loaded": loaded, "peak": peak, "frozen": gc.get_freeze_count()}}))
 """
 
 
@@ -41,6 +41,7 @@ def test_loading_the_application_imports_no_solver_and_nothing_unused(
 ) -> None:
     found = json.loads(run_python(PROGRAM))
     assert found["loaded"] == []
+    assert found["frozen"] > 50_000
     print(f"web process after loading: {found['peak']:.0f} MB")
 
 
