@@ -2,14 +2,13 @@
 
 from dataclasses import dataclass
 from math import log2
-from typing import Any
 
 from redis.client import Pipeline
 
-from marketdata.redis_client import redis_client, redis_key
+from marketdata.redis_client import redis_key
 from optimization.engine.problem import Method
 from optimization.freshness import Briefly
-from optimization.queue import workers
+from optimization.queue import store, workers
 from optimization.queue.lanes import LANES, Lane
 
 _SMOOTHING = 0.2
@@ -26,6 +25,16 @@ for i = 3, #ARGV do
     redis.call('HSET', KEYS[1], ARGV[i], tostring(new))
 end
 """
+
+
+_MEASURE = (
+    workers.LIVE
+    + """
+local lanes = {}
+for i = 2, #KEYS do lanes[i - 1] = live(KEYS[i], ARGV[1]) end
+return {redis.call('HGETALL', KEYS[1]), lanes}
+"""
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +71,18 @@ class _Pace:
 
 
 def _measure() -> _Pace:
-    table: Any = redis_client().hgetall(redis_key("durations"))
+    # In one round trip, which now and then a request waits for.
+    keys = [redis_key("durations"), *map(workers.workers_key, Lane)]
+    table, live = store.script(_MEASURE)(keys=keys, args=[workers.ALIVE_SECONDS])
     return _Pace(
-        durations={field.decode(): float(seconds) for field, seconds in table.items()},
-        processes={lane: workers.live_processes(lane) for lane in Lane},
+        durations={
+            field.decode(): float(seconds)
+            for field, seconds in zip(table[::2], table[1::2], strict=True)
+        },
+        processes={
+            lane: sum(workers.processes_of(members).values())
+            for lane, members in zip(Lane, live, strict=True)
+        },
     )
 
 
