@@ -3,13 +3,14 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import partial
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
 from optimization.engine.errors import InvalidProblemError
+from optimization.engine.lazy import lazy_property
 from optimization.engine.problem import FloatArray
 from optimization.engine.sums import CACHED, mean_and_squares
 
@@ -92,18 +93,18 @@ class Covariance:
         """Number of assets n."""
         return int(self.rows.shape[1])
 
-    @cached_property
+    @lazy_property
     def factor(self) -> FloatArray:
         """A matrix F of the shape of the rows with F'F = Σ − ridge·I."""
         centred = self.rows if self.mean is None else self.rows - self.mean
         return np.asarray(centred * np.sqrt(self.scale))
 
-    @cached_property
+    @lazy_property
     def dense(self) -> FloatArray:
         """Σ, shape (n, n)."""
         return self._gram(self.rows, self.mean)
 
-    @cached_property
+    @lazy_property
     def variances(self) -> FloatArray:
         """Diagonal of Σ, shape (n,)."""
         if self.is_small:
@@ -117,7 +118,7 @@ class Covariance:
                 squares -= taken
         return np.asarray(squares * self.scale + self.ridge)
 
-    @cached_property
+    @lazy_property
     def mean_variance(self) -> float:
         """Mean of the variances, the unit in which variances are compared."""
         if self.is_small:
@@ -290,7 +291,7 @@ class Estimate:
         """One that is known already."""
         return cls(lambda: covariance)
 
-    @cached_property
+    @lazy_property
     def covariance(self) -> Covariance:
         """The Σ in use."""
         return self.make()
@@ -357,17 +358,17 @@ class DenseCovariance(Covariance):
         """Number of assets n."""
         return len(self.matrix)
 
-    @cached_property
+    @lazy_property
     def dense(self) -> FloatArray:
         """Σ, shape (n, n)."""
         return self.matrix
 
-    @cached_property
+    @lazy_property
     def variances(self) -> FloatArray:
         """Diagonal of Σ, shape (n,)."""
         return np.maximum(np.diagonal(self.matrix), 0.0)
 
-    @cached_property
+    @lazy_property
     def mean_variance(self) -> float:
         """Mean of the variances, the unit in which variances are compared."""
         return float(self.variances.mean())

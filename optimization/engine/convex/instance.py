@@ -2,11 +2,11 @@
 
 import math
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 
 from optimization.engine.convex.region import Region, Row, region_of, weights_by_symbol
+from optimization.engine.lazy import lazy_property
 from optimization.engine.moments import Covariance, Estimate, Sums, estimate_covariance
 from optimization.engine.objectives import BY_COVARIANCE
 from optimization.engine.problem import TRADING_DAYS, FloatArray, Objective, Problem
@@ -56,7 +56,7 @@ class Instance:
         """Tail probability of CVaR and its like."""
         return self.problem.constraints.cvar_confidence
 
-    @cached_property
+    @lazy_property
     def gain(self) -> FloatArray:
         """The numerator of a ratio, per asset: the excess return, or the volatility."""
         if self.objective == Objective.MAXIMIZE_DIVERSIFICATION:
@@ -68,7 +68,7 @@ class Instance:
         """How much trading costs count in a ratio's numerator."""
         return 0.0 if self.objective == Objective.MAXIMIZE_DIVERSIFICATION else 1.0
 
-    @cached_property
+    @lazy_property
     def variance_scale(self) -> float:
         """Mean variance of the assets: the unit in which variances are compared.
 
@@ -77,7 +77,7 @@ class Instance:
         variance, returns = self.covariance.mean_variance, self.return_scale**2
         return variance if variance > CONSTANT**2 * returns else returns
 
-    @cached_property
+    @lazy_property
     def return_scale(self) -> float:
         """Root mean square excess return: the unit in which returns are compared.
 
@@ -100,7 +100,7 @@ class Instance:
             return math.sqrt(self.variance_scale)
         return self.return_scale
 
-    @cached_property
+    @lazy_property
     def deviations(self) -> tuple[tuple[str, float, FloatArray], ...]:
         """Limits on the deviation per period of w − origin: request field, limit, origin."""
         constraints, year = self.problem.constraints, math.sqrt(TRADING_DAYS)
@@ -115,7 +115,7 @@ class Instance:
             found.append(("constraints.max_tracking_error", limit, origin))
         return tuple(found)
 
-    @cached_property
+    @lazy_property
     def cones(self) -> tuple[tuple[str, float, FloatArray], ...]:
         """The deviations that may be more than nothing; the others are rows of the region."""
         return tuple(item for item in self.deviations if not self._allows_none(item[1]))

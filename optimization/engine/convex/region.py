@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 
 from optimization.engine.feasible import asset_bounds
+from optimization.engine.lazy import lazy_property
 from optimization.engine.problem import TRADING_DAYS, FloatArray, Problem
 
 ROUNDING = 1e-12
@@ -65,49 +65,49 @@ class Region:
         """Number of assets n."""
         return len(self.lower)
 
-    @cached_property
+    @lazy_property
     def has_costs(self) -> bool:
         """Whether trading costs anything."""
         return bool(self.costs.any())
 
-    @cached_property
+    @lazy_property
     def trades(self) -> bool:
         """Whether traded amounts matter: a limit on them or a cost."""
         return self.has_costs or self.turnover < np.inf
 
-    @cached_property
+    @lazy_property
     def is_box(self) -> bool:
         """Whether bounds and budget are all there is."""
         return not self.rows and self.is_linear
 
-    @cached_property
+    @lazy_property
     def is_linear(self) -> bool:
         """Whether the constraints are linear in w without auxiliary variables."""
         return not self.trades and self.leverage == np.inf
 
-    @cached_property
+    @lazy_property
     def matrix(self) -> FloatArray:
         """Coefficients of the rows, shape (m, n)."""
         if not self.rows:
             return np.zeros((0, self.n_assets))
         return np.array([row.coefficients for row in self.rows])
 
-    @cached_property
+    @lazy_property
     def is_long(self) -> bool:
         """Whether no weight may be negative."""
         return bool((self.lower >= 0).all())
 
-    @cached_property
+    @lazy_property
     def room(self) -> FloatArray:
         """How far each weight can rise from its smallest, shape (n,)."""
         return self.upper - self.lower
 
-    @cached_property
+    @lazy_property
     def least(self) -> float:
         """Sum of the smallest weights, or inf where bounds cross and there are no weights."""
         return float(self.lower.sum()) if float(self.room.min()) >= 0 else np.inf
 
-    @cached_property
+    @lazy_property
     def limits(self) -> "RowLimits":
         """The budget and the rows as one system, the budget first."""
         budget = np.ones((1, self.n_assets))
@@ -117,7 +117,7 @@ class Region:
             high=np.array([self.budget_high, *(row.high for row in self.rows)]),
         )
 
-    @cached_property
+    @lazy_property
     def only_portfolio(self) -> FloatArray | None:
         """The one portfolio that bounds and budget leave, or None if they leave several."""
         for ends, budget in ((self.lower, self.budget_high), (self.upper, self.budget_low)):
