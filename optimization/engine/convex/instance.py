@@ -131,7 +131,8 @@ class Instance:
                 continue
             # Along a singular direction the deviation may be small, and must be zero all the same.
             _, sizes, directions = np.linalg.svd(self.covariance.root(), full_matrices=False)
-            for direction in directions[sizes > CONSTANT * sizes[0]]:
+            least = CONSTANT * max(float(sizes[0]), math.sqrt(self.variance_scale))
+            for direction in directions[sizes > least]:
                 value = float(direction @ origin)
                 rows.append(Row(name, f"the {name.rpartition('.')[2]}", direction, value, value))
         if not rows:
