@@ -8,7 +8,8 @@ from time import perf_counter
 import numpy as np
 
 from optimization.engine.description import describe_portfolio
-from optimization.engine.errors import UnsupportedProblemError
+from optimization.engine.errors import SolverFailureError, UnsupportedProblemError
+from optimization.engine.feasible import FeasibleSet
 from optimization.engine.heuristics.annealing import anneal
 from optimization.engine.heuristics.budget import Budget
 from optimization.engine.heuristics.costs import fast_cost_function
@@ -18,6 +19,7 @@ from optimization.engine.heuristics.landscape import Landscape, in_metric
 from optimization.engine.heuristics.reference import reference_of
 from optimization.engine.heuristics.search import Move, Run
 from optimization.engine.heuristics.swarm import swarm
+from optimization.engine.heuristics.tail_descent import descend
 from optimization.engine.measures import HELD, cost_function
 from optimization.engine.moments import SAMPLE, estimate_covariance
 from optimization.engine.objectives import BY_COVARIANCE, SEARCHED
@@ -99,6 +101,7 @@ def _solve(problem: Problem, context: SolveContext, strategy: Strategy) -> Solut
     reference = reference_of(problem, covariance, holdings.feasible.budget_low)
     run = Run(landscape, context, budget, reference=reference, started=started)
     strategy.move(run)
+    finished = _finish(run, problem)
     weights = run.best.weights
     return Solution(
         weights=weights,
@@ -108,8 +111,24 @@ def _solve(problem: Problem, context: SolveContext, strategy: Strategy) -> Solut
         max_violation=holdings.violation(weights),
         covariance=covariance.kind if problem.objective in BY_COVARIANCE else SAMPLE,
         describe=partial(describe_portfolio, weights, problem, covariance),
-        diagnostics=_diagnostics(run, problem, context),
+        diagnostics=_diagnostics(run, problem, context) | finished,
     )
+
+
+def _finish(run: Run, problem: Problem) -> dict[str, object]:
+    """Take a search for the least value at risk to the local optimum beside it; says so.
+
+    Its valleys have edges, along which every way of searching creeps.
+    """
+    if problem.objective != Objective.MINIMIZE_VALUE_AT_RISK or problem.constraints.beyond_bounds:
+        return {}
+    excess, feasible = problem.returns - problem.period_risk_free_rate, FeasibleSet.of(problem)
+    try:
+        moved = descend(excess, problem.constraints.cvar_confidence, feasible, run.best.weights)
+    except SolverFailureError:
+        return {}
+    run.evaluate(moved[np.newaxis])
+    return {"finished_by": "linear programmes over the days that may not lose more"}
 
 
 def _budget(problem: Problem, context: SolveContext, strategy: Strategy) -> Budget:
