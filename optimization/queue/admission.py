@@ -52,13 +52,6 @@ return {position, 1}
 """
 )
 
-_CLAIM = (
-    TAKE
-    + """
-return take(KEYS[1], KEYS[2], KEYS[3], KEYS[4], tonumber(ARGV[1]))
-"""
-)
-
 _RENEW = """
 if redis.call('HGET', KEYS[2], ARGV[1]) ~= ARGV[2] then return -1 end
 local clock = redis.call('TIME')
@@ -181,20 +174,6 @@ def _full(waiting: int) -> QueueFullError:
     return QueueFullError(
         f"{waiting} requests wait already, the most this server admits; retry later"
     )
-
-
-def claim(lane: Lane) -> Claim | None:
-    """Take over the oldest lost request of a lane, or else its head; None when neither exists."""
-    keys = [
-        store.waiting(lane),
-        store.leases(lane),
-        store.key(store.FENCE),
-        store.key(store.FENCES),
-    ]
-    taken = store.script(_CLAIM)(keys=keys, args=[settings.LEASE_SECONDS])
-    if not taken:
-        return None
-    return Claim(lane, taken[0].decode(), int(taken[1]))
 
 
 def renew(held: Claim) -> LeaseState:

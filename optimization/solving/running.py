@@ -61,18 +61,6 @@ def run_lane(lane: Lane, *, stands_by: bool = True) -> None:
             claim = duty.next(afterwards, claim)
 
 
-def run_next(lane: Lane) -> OptimizationRequest | None:
-    """Run the next request of a lane to its end; None when none waits."""
-    claim = admission.claim(lane)
-    if claim is None:
-        return None
-    with redis_client().pipeline(transaction=False) as afterwards:
-        request = run_claimed(claim, afterwards)
-        afterwards.execute(raise_on_error=False)
-    admission.finish(claim)
-    return request
-
-
 def run_claimed(claim: Claim, afterwards: Pipeline) -> OptimizationRequest | None:
     """Run a claimed request to its end; None when it has ended meanwhile.
 

@@ -13,9 +13,9 @@ from redis import Redis
 from marketdata.models import DataVersion
 from optimization.queue.lanes import Lane
 from optimization.services import request_submit
-from optimization.solving.running import run_next
 from optimization.submissions import Owner, Submission
 from streaming.monitoring.metrics import exposition
+from tests.working import run_next
 
 FILE = Path(settings.BASE_DIR) / "docker" / "prometheus" / "alerts.yml"
 RULES: list[dict[str, Any]] = [

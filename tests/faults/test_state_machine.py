@@ -30,6 +30,7 @@ from optimization.services import request_begin, request_fail, request_succeed
 from optimization.solving.running import error_document
 from streaming.fanout import history
 from streaming.tasks import republish_missing
+from tests import working
 from tests.faults.client import Record
 from tests.faults.history import TERMINAL, TOPICS, Direction, Event, Frame, Row, Run, violations
 from tests.optimization.test_services import RESULT
@@ -133,7 +134,7 @@ class Requests(RuleBasedStateMachine):
     )
     def die(self, lane: Lane, moment: str) -> None:
         """A worker that dies, or wakes up after its lease was lost."""
-        claim = admission.claim(lane)
+        claim = working.claim(lane)
         if claim is None:
             return
         if moment == "claimed":
@@ -210,7 +211,7 @@ class Requests(RuleBasedStateMachine):
         }
 
     def _work(self, lane: Lane, *, success: bool) -> None:
-        claim = admission.claim(lane)
+        claim = working.claim(lane)
         if claim is None:
             return
         request = request_begin(claim)

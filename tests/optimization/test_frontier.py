@@ -12,9 +12,9 @@ from optimization.models import Kind, OptimizationRequest, Status
 from optimization.queue.lanes import Lane
 from optimization.services import request_cancel, request_submit
 from optimization.solving.results import PointRecord
-from optimization.solving.running import run_next
 from optimization.submissions import Owner, Submission
 from streaming.frames import point_frame, terminal_frame
+from tests.working import run_next
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_server", "market")]
 

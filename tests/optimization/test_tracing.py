@@ -12,8 +12,8 @@ from optimization import tracing
 from optimization.models import OptimizationRequest
 from optimization.queue.lanes import Lane
 from optimization.services import request_submit
-from optimization.solving.running import run_next
 from optimization.submissions import Submission
+from tests.working import run_next
 
 pytestmark = pytest.mark.django_db
 

@@ -8,8 +8,8 @@ from pytest_django.fixtures import Settings
 from optimization.queue import workers
 from optimization.queue.lanes import Lane
 from optimization.services import request_submit
-from optimization.solving.running import run_next
 from optimization.submissions import Owner, Submission
+from tests.working import run_next
 
 pytestmark = pytest.mark.usefixtures("redis_server", "db")
 

@@ -12,9 +12,9 @@ from optimization.engine.problem import Progress
 from optimization.models import OptimizationRequest, Status
 from optimization.queue.lanes import Lane
 from optimization.signals import request_progressed
-from optimization.solving.running import run_next
 from streaming.protocol import ErrorCode
 from streaming.rest.errors import HTTP_STATUS
+from tests.working import run_next
 
 ADDRESS = "/api/v1/optimizations/"
 CONTENT = {"symbols": ["AAPL", "KO", "MSFT"], "parameters": {"lookback": 252}}

@@ -31,10 +31,10 @@ from marketdata.quotes import Quote, record_quotes
 from marketdata.redis_client import redis_key
 from optimization.queue.lanes import Lane
 from optimization.services import request_submit
-from optimization.solving.running import run_next
 from optimization.submissions import Owner, Submission
 from streaming.access.tokens import TokenOrder, token_create, token_revoke
 from streaming.models import Scope
+from tests.working import run_next
 
 CHECKS = [
     not_a_server_error,

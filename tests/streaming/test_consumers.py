@@ -14,10 +14,10 @@ from redis import Redis
 
 from optimization.models import OptimizationRequest
 from optimization.queue.lanes import Lane
-from optimization.solving.running import run_next
 from streaming.fanout.hub import hub
 from streaming.fanout.lineage import MAX_IDS
 from tests.streaming.conftest import Client, communicator
+from tests.working import run_next
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),

@@ -13,12 +13,12 @@ from optimization.engine.problem import Method
 from optimization.models import OptimizationRequest
 from optimization.queue.lanes import LANES
 from optimization.services import request_submit
-from optimization.solving.running import run_next
 from optimization.submissions import Submission
 from streaming.fanout import history
 from streaming.fanout.delivery import Delivery
 from streaming.tasks import republish_missing
 from tests.optimization.conftest import asked
+from tests.working import run_next
 
 __all__ = ["asked"]
 

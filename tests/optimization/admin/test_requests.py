@@ -13,8 +13,8 @@ from marketdata.models import DataVersion
 from optimization.models import Kind, OptimizationRequest, Status, Trigger
 from optimization.queue.lanes import Lane
 from optimization.services import request_submit
-from optimization.solving.running import run_next
 from optimization.submissions import Owner, Submission
+from tests.working import run_next
 
 LIST = "/admin/optimization/optimizationrequest/"
 

@@ -20,8 +20,8 @@ from optimization.engine.registry import available_methods
 from optimization.models import Kind, OptimizationRequest, Status
 from optimization.queue.lanes import LANES
 from optimization.services import request_submit
-from optimization.solving.running import run_next
 from optimization.submissions import Owner, Submission
+from tests.working import run_next
 
 pytestmark = pytest.mark.usefixtures("redis_server", "market")
 

@@ -14,6 +14,7 @@ from optimization.errors import QueueFullError
 from optimization.queue import admission
 from optimization.queue.admission import Claim, LeaseState, Whereabouts
 from optimization.queue.lanes import Lane
+from tests import working
 
 CONVEX, HEURISTIC = Lane.CONVEX, Lane.HEURISTIC
 
@@ -24,7 +25,7 @@ def empty_queue(redis_server: Redis) -> Redis:
 
 
 def claimed(lane: Lane = CONVEX) -> Claim:
-    claim = admission.claim(lane)
+    claim = working.claim(lane)
     assert claim is not None
     return claim
 
@@ -77,12 +78,12 @@ def test_requests_are_claimed_in_the_order_of_admission() -> None:
     for number in range(30):
         admission.admit(CONVEX, f"r{number}")
     assert [claimed().request_id for _ in range(30)] == [f"r{n}" for n in range(30)]
-    assert admission.claim(CONVEX) is None
+    assert working.claim(CONVEX) is None
 
 
 def test_a_claim_takes_nothing_from_another_lane() -> None:
     admission.admit(CONVEX, "c")
-    assert admission.claim(HEURISTIC) is None
+    assert working.claim(HEURISTIC) is None
 
 
 def test_every_claim_has_a_greater_fence_than_the_one_before() -> None:
@@ -113,7 +114,7 @@ def test_a_lease_that_ended_is_taken_over_before_anything_that_waits(empty_queue
 def test_a_live_lease_is_not_taken_over() -> None:
     admission.admit(CONVEX, "a")
     assert admission.renew(claimed()) is LeaseState.HELD
-    assert admission.claim(CONVEX) is None
+    assert working.claim(CONVEX) is None
 
 
 def test_an_older_holder_can_neither_renew_nor_finish(empty_queue: Redis) -> None:
@@ -133,7 +134,7 @@ def test_renewing_keeps_a_lease_from_ending(empty_queue: Redis) -> None:
     held = claimed()
     end_every_lease(empty_queue)
     assert admission.renew(held) is LeaseState.HELD
-    assert admission.claim(CONVEX) is None
+    assert working.claim(CONVEX) is None
 
 
 def test_finishing_leaves_nothing_behind(empty_queue: Redis) -> None:
@@ -154,7 +155,7 @@ def test_cancelling_says_where_the_request_was() -> None:
     assert admission.cancel(CONVEX, "b") is Whereabouts.ABSENT
     assert admission.cancel(CONVEX, "a") is Whereabouts.RUNNING
     assert admission.renew(held) is LeaseState.CANCELLED
-    assert admission.claim(CONVEX) is None
+    assert working.claim(CONVEX) is None
 
 
 def test_a_cancelled_request_moves_the_others_up() -> None:
@@ -206,7 +207,7 @@ def test_four_producers_and_two_consumers_lose_and_repeat_nothing(settings: Sett
         claims: list[Claim] = []
         while True:
             finished = produced.is_set()
-            claim = admission.claim(CONVEX)
+            claim = working.claim(CONVEX)
             if claim is not None:
                 claims.append(claim)
                 assert admission.finish(claim)
@@ -253,7 +254,7 @@ def test_whatever_happens_a_request_is_in_one_place_only(
             assert admission.admit(CONVEX, name) >= 1
             waiting += [name] if name not in waiting else []
         elif step == "claim":
-            claim = admission.claim(CONVEX)
+            claim = working.claim(CONVEX)
             assert (claim and claim.request_id) == (waiting.pop(0) if waiting else None)
             held += [claim] if claim else []
         elif step == "finish" and held:

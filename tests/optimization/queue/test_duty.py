@@ -17,6 +17,7 @@ from optimization.queue.duty import Duty
 from optimization.queue.expectation import expectations
 from optimization.queue.lanes import Lane
 from optimization.queue.reconciliation import Sweeper
+from tests import working
 from tests.optimization.queue.broker import lose_tokens, take_token, tokens
 
 LANE = Lane.CONVEX
@@ -78,7 +79,7 @@ def test_what_a_process_held_is_taken_by_the_next_as_soon_as_its_parent_knows_of
     lose_tokens()
     assert duty.bereave([Lane.HEURISTIC, LANE], child) is LANE
     assert tokens() == 1
-    taken = admission.claim(LANE)
+    taken = working.claim(LANE)
     assert taken is not None
     assert taken.request_id == "first"
 
@@ -98,9 +99,9 @@ def test_what_was_handed_to_a_process_that_died_over_it_is_taken_by_the_next(
     admission.admit(LANE, "handed")
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    assert admission.claim(LANE) is None
+    assert working.claim(LANE) is None
     assert duty.bereave([LANE], child) is LANE
-    taken = admission.claim(LANE)
+    taken = working.claim(LANE)
     assert taken is not None
     assert taken.request_id == "handed"
 
@@ -109,11 +110,11 @@ def test_what_another_has_taken_over_meanwhile_stays_with_him(valkey: Redis) -> 
     admission.admit(LANE, "r")
     child = child_that(take_one)
     valkey.zadd(store.leases(LANE), {"r": 1.0})
-    heir = admission.claim(LANE)
+    heir = working.claim(LANE)
     assert heir is not None
     assert duty.bereave([LANE], child) is None
     assert admission.renew(heir) is LeaseState.HELD
-    assert admission.claim(LANE) is None
+    assert working.claim(LANE) is None
 
 
 def test_a_process_that_held_nothing_leaves_nothing(valkey: Redis) -> None:
@@ -295,9 +296,9 @@ def test_a_process_whose_time_is_over_is_handed_nothing(valkey: Redis) -> None:
 def test_what_was_handed_to_a_process_that_died_is_taken_over(valkey: Redis) -> None:
     valkey.zadd(store.standby(LANE), {"dead": 1e12})
     admission.admit(LANE, "a")
-    assert admission.claim(LANE) is None
+    assert working.claim(LANE) is None
     valkey.zadd(store.leases(LANE), {"a": 1.0})
-    heir = admission.claim(LANE)
+    heir = working.claim(LANE)
     assert heir is not None
     assert heir.request_id == "a"
 
@@ -375,7 +376,7 @@ def test_what_was_handed_to_a_process_that_is_stopped_goes_back_to_the_head(valk
     assert [admission.position(LANE, name) for name in "ab"] == [1, 2]
     assert not valkey.zcard(store.leases(LANE))
     assert tokens() >= 1
-    claim = admission.claim(LANE)
+    claim = working.claim(LANE)
     assert claim is not None
     assert claim.request_id == "a"
     assert admission.renew(claim) is admission.LeaseState.HELD

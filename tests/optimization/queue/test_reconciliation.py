@@ -13,8 +13,8 @@ from optimization.queue import admission
 from optimization.queue.lanes import Lane
 from optimization.queue.reconciliation import Sweeper, reconcile
 from optimization.services import request_submit
-from optimization.solving.running import run_next
 from optimization.submissions import Submission
+from tests import working
 from tests.optimization.queue.broker import lose_tokens, tokens
 
 pytestmark = pytest.mark.django_db
@@ -32,7 +32,7 @@ def submitted(asked: Submit, count: int = 1) -> list[str]:
 
 def test_nothing_is_done_when_queue_and_rows_agree(asked: Submit) -> None:
     submitted(asked, 3)
-    admission.claim(Lane.CONVEX)
+    working.claim(Lane.CONVEX)
     assert reconcile() == 0
 
 
@@ -44,7 +44,7 @@ def test_what_the_queue_lost_waits_again_in_its_old_order(
     assert reconcile() == 4
     assert [admission.position(Lane.CONVEX, name) for name in names] == [1, 2, 3, 4]
     assert reconcile() == 0
-    while run_next(Lane.CONVEX):
+    while working.run_next(Lane.CONVEX):
         pass
     assert [name for name, _ in ends] == names
 
@@ -53,14 +53,14 @@ def test_what_a_worker_held_when_the_queue_was_lost_is_run_again(
     asked: Submit, redis_server: Redis, ends: Ends
 ) -> None:
     (name,) = submitted(asked)
-    claim = admission.claim(Lane.CONVEX)
+    claim = working.claim(Lane.CONVEX)
     assert claim is not None
     OptimizationRequest.objects.update(
         status="running", attempt=1, fence=claim.fence, started_at=timezone.now()
     )
     redis_server.flushall()
     assert reconcile() == 1
-    run_next(Lane.CONVEX)
+    working.run_next(Lane.CONVEX)
     assert ends == [(name, "succeeded")]
 
 
@@ -74,7 +74,7 @@ def test_a_request_on_its_way_into_the_queue_is_left_alone(
 
 def test_an_ended_request_is_never_queued_again(asked: Submit, redis_server: Redis) -> None:
     submitted(asked)
-    run_next(Lane.CONVEX)
+    working.run_next(Lane.CONVEX)
     redis_server.flushall()
     assert reconcile() == 0
 
@@ -86,7 +86,7 @@ def test_what_finds_no_room_waits_for_the_next_time(
     redis_server.flushall()
     settings.MAX_QUEUE_SIZE = 2
     assert reconcile() == 2
-    run_next(Lane.CONVEX)
+    working.run_next(Lane.CONVEX)
     assert reconcile() == 1
     assert admission.position(Lane.CONVEX, names[2]) == 2
 
@@ -105,7 +105,7 @@ def test_the_sweeper_wakes_a_lane_that_it_saw_unserved_twice_once_for_each_proce
 
 def test_the_sweeper_leaves_a_lane_alone_that_is_served(asked: Submit) -> None:
     submitted(asked, 2)
-    admission.claim(Lane.CONVEX)
+    working.claim(Lane.CONVEX)
     lose_tokens()
     sweeper = Sweeper([Lane.CONVEX], 2)
     for _ in range(4):

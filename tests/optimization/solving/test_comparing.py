@@ -9,9 +9,9 @@ from optimization.models import OptimizationRequest, Status
 from optimization.queue import workers
 from optimization.queue.lanes import Lane
 from optimization.solving.comparing import compare_on_workers
-from optimization.solving.running import run_next
 from optimization.submissions import Submission
 from tests.optimization.conftest import Submit
+from tests.working import run_next
 
 pytestmark = pytest.mark.django_db
 

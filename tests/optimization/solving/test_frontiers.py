@@ -18,8 +18,8 @@ from optimization.queue.lanes import Lane
 from optimization.services import request_begin, request_cancel, request_submit
 from optimization.solving.frontiers import help_trace
 from optimization.solving.results import PointRecord
-from optimization.solving.running import run_next
 from optimization.submissions import Owner, Submission
+from tests import working
 from tests.optimization.queue.broker import tokens
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("market")]
@@ -103,7 +103,7 @@ def test_what_others_found_is_told_in_order_and_equals_what_one_worker_finds(
 ) -> None:
     settings.FRONTIER_SPLIT_SECONDS = 3600
     alone = submit()
-    run_next(Lane.CONVEX)
+    working.run_next(Lane.CONVEX)
     settings.FRONTIER_SPLIT_SECONDS = 0
     told.clear()
     seen: list[int] = []
@@ -116,7 +116,7 @@ def test_what_others_found_is_told_in_order_and_equals_what_one_worker_finds(
     after_a_point(CHUNK, hand_in)
     before = tokens()
     shared = submit()
-    run_next(Lane.CONVEX)
+    working.run_next(Lane.CONVEX)
     assert seen == [1]
     assert told == list(range(POINTS))
     # The request's own token, and one message for the second process.
@@ -140,7 +140,7 @@ def test_parts_that_a_dead_helper_took_are_traced_by_the_holder(
 
     after_a_point(CHUNK, take_and_die)
     request = submit()
-    run_next(Lane.CONVEX)
+    working.run_next(Lane.CONVEX)
     assert lost[0] is not None
     assert len(solved(request)) == POINTS
     assert told == list(range(POINTS))
@@ -156,7 +156,7 @@ def test_a_cancelled_frontier_is_helped_no_more(
 
     after_a_point(CHUNK, cancel)
     request = submit()
-    run_next(Lane.CONVEX)
+    working.run_next(Lane.CONVEX)
     help_out(request)
     request.refresh_from_db()
     assert (request.status, request.result) == (Status.CANCELLED, None)
@@ -166,7 +166,7 @@ def test_a_cancelled_frontier_is_helped_no_more(
 def begun() -> tuple[OptimizationRequest, Claim]:
     """A request that a worker holds, which has died since."""
     submit()
-    claim = admission.claim(Lane.CONVEX)
+    claim = working.claim(Lane.CONVEX)
     assert claim is not None
     request = request_begin(claim)
     assert request is not None
@@ -190,7 +190,7 @@ def test_nobody_helps_a_holder_that_lost_its_request(
     workers.announce("w", [Lane.CONVEX], 2)
     pace.forget()
     after_a_point(CHUNK, look)
-    run_next(Lane.CONVEX)
+    working.run_next(Lane.CONVEX)
     pace.forget()
     assert len(solved(first)) == POINTS
     assert left[0] == left[1] > 0

@@ -19,8 +19,8 @@ from optimization.queue.lanes import Lane
 from optimization.services import request_submit
 from optimization.signals import request_progressed
 from optimization.solving import result_cache
-from optimization.solving.running import run_next
 from optimization.submissions import Owner, Submission
+from tests.working import run_next
 
 pytestmark = pytest.mark.django_db
 

@@ -17,8 +17,9 @@ from optimization.queue import admission
 from optimization.queue.lanes import Lane
 from optimization.services import request_begin, request_cancel, request_submit
 from optimization.signals import request_progressed, request_started
-from optimization.solving.running import MAX_ATTEMPTS, end_overdue, run_next
+from optimization.solving.running import MAX_ATTEMPTS, end_overdue
 from optimization.submissions import Owner, Submission
+from tests import working
 
 pytestmark = pytest.mark.django_db
 
@@ -40,13 +41,13 @@ def nothing_is_left(lane: Lane = Lane.CONVEX) -> bool:
 
 
 def test_an_empty_lane_runs_nothing(redis_server: Redis) -> None:
-    assert run_next(Lane.CONVEX) is None
+    assert working.run_next(Lane.CONVEX) is None
 
 
 def test_requests_run_in_the_order_of_admission(asked: Submit, ends: Ends) -> None:
     requests = [submitted(asked()) for _ in range(4)]
     for _ in requests:
-        run_next(Lane.CONVEX)
+        working.run_next(Lane.CONVEX)
     assert [name for name, _ in ends] == [request.request_id for request in requests]
     assert {status for _, status in ends} == {"succeeded"}
     assert nothing_is_left()
@@ -54,7 +55,7 @@ def test_requests_run_in_the_order_of_admission(asked: Submit, ends: Ends) -> No
 
 def test_a_result_says_all_that_it_stands_on(asked: Submit, market: DataVersion) -> None:
     request = submitted(asked(metadata={"note": 1}))
-    run_next(Lane.CONVEX)
+    working.run_next(Lane.CONVEX)
     result = row(request).result
     assert result is not None
     assert sum(result["weights"].values()) == pytest.approx(1)
@@ -69,7 +70,7 @@ def test_a_result_says_all_that_it_stands_on(asked: Submit, market: DataVersion)
 def test_a_watched_portfolio_gets_the_weights_of_any_other_request(asked: Submit) -> None:
     requests = [submitted(asked(portfolio_id=portfolio)) for portfolio in ("", "P1", "P1")]
     for _ in requests:
-        run_next(Lane.CONVEX)
+        working.run_next(Lane.CONVEX)
     results: list[Any] = [row(request).result for request in requests]
     plain, *watched = results
     for result in watched:
@@ -81,9 +82,9 @@ def test_a_worker_that_dies_is_succeeded_by_the_next_one(
     asked: Submit, ends: Ends, redis_server: Redis
 ) -> None:
     request = submitted(asked())
-    assert admission.claim(Lane.CONVEX) is not None
+    assert working.claim(Lane.CONVEX) is not None
     redis_server.zadd("qe:queue:leases:convex", {request.request_id: 1.0})
-    run_next(Lane.CONVEX)
+    working.run_next(Lane.CONVEX)
     assert ends == [(request.request_id, "succeeded")]
     assert nothing_is_left()
 
@@ -91,7 +92,7 @@ def test_a_worker_that_dies_is_succeeded_by_the_next_one(
 def test_a_request_on_which_too_many_workers_died_is_given_up(asked: Submit, ends: Ends) -> None:
     request = submitted(asked())
     OptimizationRequest.objects.update(attempt=MAX_ATTEMPTS, started_at=timezone.now())
-    run_next(Lane.CONVEX)
+    working.run_next(Lane.CONVEX)
     error = row(request).error
     assert error is not None
     assert error["code"] == "worker_lost"
@@ -105,7 +106,7 @@ def test_a_request_that_takes_longer_than_its_lane_allows_is_given_up(
     request = submitted(asked())
     long_ago = timezone.now() - timedelta(seconds=settings.HARD_TIME_LIMITS["convex"] + 1)
     OptimizationRequest.objects.update(attempt=1, started_at=long_ago)
-    run_next(Lane.CONVEX)
+    working.run_next(Lane.CONVEX)
     error = row(request).error
     assert error is not None
     assert error["code"] == "time_limit"
@@ -117,7 +118,7 @@ def test_a_request_whose_solver_does_not_stop_is_ended_in_its_place_once(
     asked: Submit, ends: Ends
 ) -> None:
     submitted(asked())
-    claim = admission.claim(Lane.CONVEX)
+    claim = working.claim(Lane.CONVEX)
     assert claim is not None
     request = request_begin(claim)
     assert request is not None
@@ -134,7 +135,7 @@ def test_what_the_method_cannot_treat_ends_with_an_error_that_names_it(
 ) -> None:
     request = submitted(asked(method=Method.GENETIC_ALGORITHM))
     OptimizationRequest.objects.update(parameters={"lookback": 252, "shots": 5})
-    run_next(Lane.HEURISTIC)
+    working.run_next(Lane.HEURISTIC)
     error = row(request).error
     assert error is not None
     assert error["fields"] == ["parameters.shots"]
@@ -145,7 +146,7 @@ def test_what_the_method_cannot_treat_ends_with_an_error_that_names_it(
 def test_data_that_disappeared_ends_the_request_with_an_error(asked: Submit, ends: Ends) -> None:
     request = submitted(asked())
     OptimizationRequest.objects.update(symbols=["GONE"])
-    run_next(Lane.CONVEX)
+    working.run_next(Lane.CONVEX)
     error = row(request).error
     assert error is not None
     assert error["code"] == "unknown_symbol"
@@ -155,7 +156,7 @@ def test_data_that_disappeared_ends_the_request_with_an_error(asked: Submit, end
 def test_a_cancelled_request_is_not_run(asked: Submit, ends: Ends) -> None:
     request = submitted(asked())
     request_cancel(Owner("local"), request.request_id)
-    assert run_next(Lane.CONVEX) is None
+    assert working.run_next(Lane.CONVEX) is None
     assert ends == [(request.request_id, "cancelled")]
 
 
@@ -173,7 +174,7 @@ def test_a_request_that_is_cancelled_while_it_runs_ends_once(asked: Submit, ends
         request_cancel(Owner("local"), request.request_id)
 
     request_progressed.connect(cancel_at_once)
-    run_next(Lane.HEURISTIC)
+    working.run_next(Lane.HEURISTIC)
     assert ends == [(request.request_id, "cancelled")]
     assert row(request).status == Status.CANCELLED
     assert nothing_is_left(Lane.HEURISTIC)
@@ -190,9 +191,9 @@ def test_the_start_is_told_once_however_many_workers_begin(
     request_started.connect(listen)
     request = submitted(asked())
     OptimizationRequest.objects.update(attempt=1, started_at=timezone.now())
-    run_next(Lane.CONVEX)
+    working.run_next(Lane.CONVEX)
     another = submitted(asked())
-    run_next(Lane.CONVEX)
+    working.run_next(Lane.CONVEX)
     request_started.disconnect(listen)
     assert told == [another.request_id]
     assert row(request).status == Status.SUCCEEDED
@@ -202,7 +203,7 @@ def test_the_seed_of_a_request_decides_its_weights(asked: Submit) -> None:
     def weights(seed: int) -> list[float]:
         parameters = {"lookback": 252, "seed": seed, "iterations": 3, "population": 10}
         request = submitted(asked(method=Method.PARTICLE_SWARM, parameters=parameters))
-        run_next(Lane.HEURISTIC)
+        working.run_next(Lane.HEURISTIC)
         result = row(request).result
         assert result is not None
         return list(result["weights"].values())

@@ -8,10 +8,10 @@ from optimization.engine.problem import Constraints, Method, Objective
 from optimization.models import Portfolio, Status, Trigger
 from optimization.queue.lanes import Lane
 from optimization.services import request_submit
-from optimization.solving.running import run_next
 from optimization.submissions import LOCAL_OWNER, Owner, Submission
 from optimization.watching.portfolios import WatchOrder, portfolio_watch
 from optimization.watching.sample import SAMPLES, watch_sample_portfolios
+from tests.working import run_next
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_server")]
 

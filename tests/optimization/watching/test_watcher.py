@@ -19,7 +19,6 @@ from optimization.errors import InvalidRequestError, UnknownPortfolioError
 from optimization.models import OptimizationRequest, Portfolio, Status, Trigger
 from optimization.queue.lanes import Lane
 from optimization.services import request_submit
-from optimization.solving.running import run_next
 from optimization.submissions import Owner, Submission
 from optimization.watching import portfolios
 from optimization.watching.events import MarketEvent, event_post
@@ -35,6 +34,7 @@ from optimization.watching.rules import (
 )
 from optimization.watching.watcher import Watcher, watch_tick
 from streaming.receivers import tell_risk_breach
+from tests.working import run_next
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_server", "market")]
 

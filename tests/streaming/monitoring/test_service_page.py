@@ -15,9 +15,9 @@ from optimization.models import OptimizationRequest, Status
 from optimization.queue import workers
 from optimization.queue.lanes import Lane
 from optimization.services import request_submit
-from optimization.solving.running import run_next
 from optimization.submissions import Owner, Submission
 from optimization.watching.pausing import triggers_paused
+from tests.working import run_next
 
 PAGE = "/admin/service/"
 
