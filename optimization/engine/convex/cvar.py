@@ -18,7 +18,7 @@ from optimization.engine.convex.linear import minimise_linear
 from optimization.engine.convex.quadratic import IntArray, Mask, QuadraticProgramme
 from optimization.engine.convex.tail import tail_weights
 from optimization.engine.errors import SolverFailureError
-from optimization.engine.moments import Sums, sample_covariance
+from optimization.engine.moments import Covariance, DenseCovariance, Sums, sample_covariance
 from optimization.engine.problem import FloatArray
 
 WHOLE_ASSETS, WHOLE_PERIODS = 60, 400
@@ -114,11 +114,7 @@ def _first_sets(instance: Instance) -> TailSets:
     periods, assets = np.ones(count, dtype=np.bool_), np.ones(n, dtype=np.bool_)
     if count <= WHOLE_PERIODS and n <= WHOLE_ASSETS:
         return TailSets(periods, assets)
-    covariance = sample_covariance(excess, Sums(instance.mean))
-    # A guess needs no shrinkage, only what keeps the programme regular when periods are few.
-    ridge = DAMPING * n / count * instance.return_scale**2
-    damped = replace(covariance, ridge=ridge)
-    programme = QuadraticProgramme(damped, region)
+    programme = QuadraticProgramme(_damped_covariance(instance), region)
     outcomes = excess @ programme.solve(np.zeros(n)).weights
     if count > WHOLE_PERIODS:
         size = min(count, int(2 * instance.tail * count) + SPARE_PERIODS)
@@ -128,6 +124,17 @@ def _first_sets(instance: Instance) -> TailSets:
         assets = minimise_linear(loss, region).weights > region.lower
         assets[np.argsort(loss)[:FIRST_ASSETS]] = True
     return TailSets(periods, assets)
+
+
+def _damped_covariance(instance: Instance) -> Covariance:
+    """Σ for a guess: without shrinkage, with what keeps it regular when periods are few."""
+    count, n = instance.excess.shape
+    ridge = DAMPING * n / count * instance.return_scale**2
+    if instance.covariance.is_small:
+        # The one in use, which whoever describes the answer asks for anyway.
+        matrix = instance.covariance.dense + ridge * np.eye(n)
+        return DenseCovariance(np.zeros((0, n)), matrix=matrix, proven=True)
+    return replace(sample_covariance(instance.excess, Sums(instance.mean)), ridge=ridge)
 
 
 def _solve_over(instance: Instance, matrix: FloatArray, days: IntArray, chosen: IntArray) -> _Inner:
