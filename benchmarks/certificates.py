@@ -42,12 +42,16 @@ from optimization.engine.errors import (
     InfeasibleProblemError,
     NoExcessReturnError,
     SolverFailureError,
+    UnboundedProblemError,
 )
 from optimization.engine.objectives import CORE, RULES
 
 CERTIFIED, FEASIBLE = 1e-8, 1e-9
 REFERENCE = 1e-6
 """What the independent model's interior point can tell apart."""
+
+ENDLESS = 1e3
+"""A ratio per period that only a risk of rounding's size allows."""
 
 TIME_LIMIT = 5.0
 """Seconds for a search over holdings."""
@@ -154,6 +158,12 @@ def doubt_error(problem: Problem, error: EngineError) -> str:
     if isinstance(error, NoExcessReturnError):
         gain = most_excess(model)
         return f"an excess return of {gain:.2g} is possible" if gain > REFERENCE else ""
+    if isinstance(error, UnboundedProblemError):
+        theirs = reference_weights(model)
+        if theirs is None or violation(model, theirs) > 1e-7:
+            return ""
+        ratio = -model.cost(theirs)
+        return f"CVXPY found no ratio beyond {ratio:.3g}" if ratio < ENDLESS else ""
     if isinstance(error, InfeasibleProblemError):
         least = least_violation(model)
         return f"feasible to {least:.1e}" if least < REFERENCE * 1e-2 else ""

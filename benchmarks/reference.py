@@ -82,14 +82,21 @@ class Model:
             Objective.MINIMIZE_VARIANCE: lambda: deviation**2,
             Objective.MAXIMIZE_RETURN: lambda: -gain,
             Objective.MINIMIZE_CVAR: lambda: _tail_mean(-net, tail),
-            Objective.MAXIMIZE_SHARPE: lambda: -gain / deviation,
-            Objective.MAXIMIZE_DIVERSIFICATION: lambda: -apart / deviation,
-            Objective.MAXIMIZE_SORTINO: lambda: -gain / short,
+            Objective.MAXIMIZE_SHARPE: lambda: _ratio(-gain, deviation),
+            Objective.MAXIMIZE_DIVERSIFICATION: lambda: _ratio(-apart, deviation),
+            Objective.MAXIMIZE_SORTINO: lambda: _ratio(-gain, short),
             Objective.MAXIMIZE_UTILITY: lambda: aversion * deviation**2 - gain,
             Objective.MINIMIZE_MAD: lambda: float(np.abs(gross - gross.mean()).mean()),
             Objective.MINIMIZE_CDAR: lambda: _tail_mean(falls, tail),
             Objective.MINIMIZE_MAX_DRAWDOWN: lambda: _tail_mean(falls, 0.0),
         }[problem.objective]()
+
+
+def _ratio(numerator: float, denominator: float) -> float:
+    """A quotient; endless, or nothing, where the denominator vanishes."""
+    if denominator:
+        return numerator / denominator
+    return float(np.copysign(np.inf, numerator)) if numerator else 0.0
 
 
 def _tail_mean(losses: FloatArray, tail: float) -> float:

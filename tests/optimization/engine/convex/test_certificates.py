@@ -175,6 +175,8 @@ def test_clusters_without_any_risk_are_refused_by_name(seed: int) -> None:
         (Objective.MAXIMIZE_SHARPE, 1113, "certified"),
         # A hedge without risk or gain is feasible, and rounding promised it any ratio.
         (Objective.MAXIMIZE_DIVERSIFICATION, 1400, "certified"),
+        (Objective.MAXIMIZE_SHARPE, 20123, "certified"),
+        (Objective.MAXIMIZE_SHARPE, 20133, "certified"),
         # Cash, a floor on the return, and a perfect hedge whose weights have a trace of shorts.
         (Objective.MAXIMIZE_DIVERSIFICATION, 91, "unbounded"),
         # No tracking error where one asset is a mixture of the others up to a trace of noise.
