@@ -145,6 +145,9 @@ class Mixtures:
         Raises:
             SolverFailureError: DAQP stopped, or sign patterns came without end.
         """
+        for one in self.found.values():
+            if one.is_decided:
+                return one
         if len(self.origins) == 1:
             return self._at(0.0, _is_proof)
         if guess is not None and (found := self._at(guess, _is_proof)).is_decided:
@@ -307,6 +310,8 @@ def _scaled(row: Row) -> Row:
 
 def exceeded_patterns(region: Region, weights: FloatArray) -> Iterator[Row]:
     """Rows that cut off weights which trade or borrow too much, or earn too little net of costs."""
+    if region.is_linear:
+        return
     signs = _signs(weights - region.current, region, region.current)
     traded = float(np.abs(weights - region.current).sum())
     if traded > region.turnover + ALLOWED:
