@@ -95,7 +95,7 @@ def factor_model(assets: int, days: int) -> tuple[FloatArray, tuple[str, ...]]:
 
 
 def cases() -> Iterable[Case]:
-    """Everything that is promised, and three things that only a search can do."""
+    """Everything that is promised, and what only a search can do."""
     for assets, days, seconds, goal in ((5, 252, 0.1, 1e-3), (20, 1260, 0.5, 1e-2)):
         returns, symbols = real(assets, days)
         for objective in CORE:
@@ -115,7 +115,7 @@ def cases() -> Iterable[Case]:
 
 
 def discrete_cases() -> Iterable[Case]:
-    """Few assets, whole shares, value at risk."""
+    """Few assets, whole shares, Omega, Calmar, value at risk."""
     returns, symbols = factor_model(100, 1260)
     few = Constraints(max_weight=0.2, max_assets=10)
     variance = Objective.MINIMIZE_VARIANCE
@@ -130,13 +130,14 @@ def discrete_cases() -> Iterable[Case]:
         prices=np.random.default_rng(3).uniform(40, 400, 20),
     )
     yield Case("whole shares 20/1260, variance", problem, 0.5, None)
-    problem = Problem(
-        returns=returns,
-        symbols=symbols,
-        objective=Objective.MINIMIZE_VALUE_AT_RISK,
-        constraints=Constraints(max_weight=0.4),
-    )
-    yield Case("value at risk 20/1260", problem, 0.5, None)
+    for name, objective in (
+        ("Omega", Objective.MAXIMIZE_OMEGA),
+        ("Calmar", Objective.MAXIMIZE_CALMAR),
+        ("value at risk", Objective.MINIMIZE_VALUE_AT_RISK),
+    ):
+        limits = Constraints(max_weight=0.4)
+        problem = Problem(returns=returns, symbols=symbols, objective=objective, constraints=limits)
+        yield Case(f"{name} 20/1260", problem, 0.5, None)
 
 
 def run_ours(problem: Problem, method: Method, seed: int) -> tuple[FloatArray, Outcome]:
