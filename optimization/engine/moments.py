@@ -445,5 +445,7 @@ class RollingMoments(RollingSums):
     def covariance(self) -> Covariance:
         """Sample covariance with the divisor T − 1."""
         drift = self._total / np.sqrt(self._count)
-        matrix = (self._squares - np.outer(drift, drift)) / (self._count - 1)
+        matrix = drift[:, np.newaxis] * drift
+        np.subtract(self._squares, matrix, out=matrix)
+        matrix *= 1.0 / (self._count - 1)
         return DenseCovariance(np.zeros((0, len(matrix))), matrix=matrix, proven=True)
