@@ -86,7 +86,10 @@ class Flow:
         """Write a text message; one to a connection that is closing is dropped."""
         if self._protocol.state == WebSocketProtocol.STATE_OPEN:
             # Past Channels, Daphne and autobahn, which spend four times as long on a message.
-            self._protocol.transport.write(_text_header(len(payload)) + payload)
+            message = _text_header(len(payload)) + payload
+            sent = _write_now(self._protocol.transport, message)
+            if sent < len(message):
+                self._protocol.transport.write(message[sent:])
 
     def on_message(self, receiver: Receiver | None) -> None:
         """Hand messages to a receiver as they come, once those before them are handled.
@@ -261,6 +264,18 @@ def _text_header(size: int) -> bytes:
     if size < 65_536:
         return b"\x81\x7e" + size.to_bytes(2, "big")
     return b"\x81\x7f" + size.to_bytes(8, "big")
+
+
+def _write_now(transport: Any, data: bytes) -> int:
+    """Write to a socket for which nothing waits; returns how many bytes it took.
+
+    Twisted asks the event loop first whether the socket takes any, and writes in its next turn.
+    """
+    if transport.dataBuffer or transport._tempDataBuffer or not transport.connected:
+        return 0
+    written = transport.writeSomeData(data)
+    # What is no number is an error, which Twisted meets again and deals with.
+    return written if isinstance(written, int) else 0
 
 
 def _call_later(seconds: float, function: Callable[[], None]) -> Any:

@@ -9,6 +9,7 @@ import sys
 from quantumedge.listening import listen
 
 CHUNK = "x" * 16_384
+MIXED = 1000
 gates: dict[str, asyncio.Event] = {}
 counts: dict[str, int] = {}
 
@@ -20,7 +21,14 @@ async def application(scope: Message, receive: Receive, send: Send) -> None:
     await receive()
     await send({"type": "websocket.accept"})
     flow = scope["extensions"][FLOW]
-    behaviours = {"/fill": fill, "/drop": drop, "/gated": gated, "/echo": echo, "/direct": direct}
+    behaviours = {
+        "/fill": fill,
+        "/drop": drop,
+        "/gated": gated,
+        "/echo": echo,
+        "/direct": direct,
+        "/mixed": mixed,
+    }
     await behaviours[scope["path"]](flow, receive, send)
 
 
@@ -54,6 +62,23 @@ async def fill(flow: Flow, receive: Receive, send: Send) -> None:
     await flow.drained()
     await send({"type": "websocket.send", "text": "drained"})
     await send({"type": "websocket.close", "code": 4001})
+
+
+async def mixed(flow: Flow, receive: Receive, send: Send) -> None:
+    """Number messages, short and long, by the short way and by Channels' own in turns."""
+    for _ in range(10):
+        # Until the answer to the handshake is in the socket, nothing is written past it.
+        await asyncio.sleep(0)
+    for number in range(MIXED):
+        text = f"{number:06d}" + CHUNK * (16 if number % 35 == 3 else 0)
+        if number % 50 < 40:
+            flow.send(text.encode())
+        else:
+            await send({"type": "websocket.send", "text": text})
+        if number % 50 == 45:
+            await asyncio.sleep(0)
+    counts["mixed"] = MIXED
+    await receive()
 
 
 async def drop(flow: Flow, receive: Receive, send: Send) -> None:

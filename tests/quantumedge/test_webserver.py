@@ -141,6 +141,33 @@ async def test_a_message_that_is_not_taken_at_once_keeps_its_place(server: FlowS
         assert await client.recv() == "inbox six"
 
 
+def texts(stream: bytes) -> Iterator[str]:
+    """The messages of a server, each of which is one unmasked frame."""
+    while stream:
+        begin, size = 2, stream[1]
+        if size >= 126:
+            begin = 4 if size == 126 else 10
+            size = int.from_bytes(stream[2:begin], "big")
+        yield stream[begin : begin + size].decode()
+        stream = stream[begin + size :]
+
+
+async def test_messages_keep_their_order_whichever_way_and_in_how_many_pieces_they_are_written(
+    server: FlowServer,
+) -> None:
+    sizes = [262_144 if number % 35 == 3 else 0 for number in range(1000)]
+    frames = sum(6 + size + (10 if size else 2) for size in sizes)
+    reader, writer = await asyncio.open_connection(sock=slow_socket(server, "/mixed"), limit=2**16)
+    # It has read nothing, and no kernel holds so much.
+    assert await counted(server, "mixed") == len(sizes)
+    await reader.readuntil(b"\r\n\r\n")
+    messages = list(texts(await reader.readexactly(frames)))
+    assert [int(message[:6]) for message in messages] == list(range(1000))
+    assert [len(message) - 6 for message in messages] == sizes
+    writer.close()
+    await writer.wait_closed()
+
+
 async def test_a_message_below_the_cap_arrives_and_one_above_is_closed_with_1009(
     server: FlowServer,
 ) -> None:
