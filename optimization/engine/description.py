@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from optimization.engine.covariance import Covariance
 from optimization.engine.measures import describe
-from optimization.engine.moments import Covariance
 from optimization.engine.problem import Description, FloatArray, Problem
 
 

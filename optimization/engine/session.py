@@ -10,9 +10,10 @@ import numpy as np
 
 from optimization.engine.errors import InvalidProblemError
 from optimization.engine.feasible import check_bounds
-from optimization.engine.moments import Estimate, RollingMoments, RollingSums
+from optimization.engine.moments import Estimate
 from optimization.engine.objectives import BY_COVARIANCE
 from optimization.engine.problem import FloatArray, Method, Problem, Solution
+from optimization.engine.rolling import RollingMoments, RollingSums
 from optimization.engine.support import check_supported
 
 REFRESH = 512

@@ -1,11 +1,12 @@
 """A web server whose application behaves as each test's path asks; prints the port it took."""
 
-from quantumedge.webserver import FLOW, Flow, Message, PacedServer, Receive, Send  # isort: skip
+from quantumedge.webserver import PacedServer  # isort: skip
 
 import asyncio
 import json
 import sys
 
+from quantumedge.flow import FLOW, Flow, Message, Receive, Send
 from quantumedge.listening import listen
 
 CHUNK = "x" * 16_384

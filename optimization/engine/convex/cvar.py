@@ -17,8 +17,9 @@ from optimization.engine.convex.instance import Instance
 from optimization.engine.convex.linear import minimise_linear
 from optimization.engine.convex.quadratic import IntArray, Mask, QuadraticProgramme
 from optimization.engine.convex.tail import tail_weights
+from optimization.engine.covariance import Covariance, DenseCovariance
 from optimization.engine.errors import SolverFailureError
-from optimization.engine.moments import Covariance, DenseCovariance, Sums, sample_covariance
+from optimization.engine.moments import Sums, sample_covariance
 from optimization.engine.problem import FloatArray
 
 WHOLE_ASSETS, WHOLE_PERIODS = 60, 400

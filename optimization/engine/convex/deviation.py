@@ -16,8 +16,8 @@ import numpy as np
 from optimization.engine.convex.instance import Instance
 from optimization.engine.convex.quadratic import Face, Mask, QuadraticProgramme
 from optimization.engine.convex.region import TARGET_RETURN, Region, Row
+from optimization.engine.covariance import Covariance
 from optimization.engine.errors import InfeasibleProblemError, SolverFailureError
-from optimization.engine.moments import Covariance
 from optimization.engine.problem import FloatArray
 
 Cone = tuple[str, float, FloatArray]

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from optimization.engine.convex.region import Region, Row, region_of, weights_by_symbol
+from optimization.engine.covariance import Covariance
 from optimization.engine.lazy import lazy_property
-from optimization.engine.moments import Covariance, Estimate, Sums, estimate_covariance
+from optimization.engine.moments import Estimate, Sums, estimate_covariance
 from optimization.engine.objectives import BY_COVARIANCE
 from optimization.engine.problem import TRADING_DAYS, FloatArray, Objective, Problem
 

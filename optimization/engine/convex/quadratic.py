@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from optimization.engine.convex.linear import minimise_linear
 from optimization.engine.convex.region import Region
+from optimization.engine.covariance import Covariance
 from optimization.engine.errors import SolverFailureError
-from optimization.engine.moments import Covariance
 from optimization.engine.problem import FloatArray
 
 Mask = npt.NDArray[np.bool_]

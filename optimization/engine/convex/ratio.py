@@ -31,8 +31,8 @@ from optimization.engine.convex.quadratic import (
     within,
 )
 from optimization.engine.convex.region import Region
+from optimization.engine.covariance import Covariance
 from optimization.engine.errors import SolverFailureError
-from optimization.engine.moments import Covariance
 from optimization.engine.problem import FloatArray
 
 ROUNDS = 60

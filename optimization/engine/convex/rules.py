@@ -12,13 +12,13 @@ from importlib import import_module
 import numpy as np
 
 from optimization.engine.convex.instance import Instance
+from optimization.engine.covariance import LEDOIT_WOLF
 from optimization.engine.errors import (
     InvalidProblemError,
     SolverFailureError,
     UnboundedProblemError,
     UnsupportedProblemError,
 )
-from optimization.engine.moments import LEDOIT_WOLF
 from optimization.engine.problem import FloatArray, Objective
 
 NEWTON_STEPS = 200

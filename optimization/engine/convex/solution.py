@@ -9,9 +9,9 @@ import numpy as np
 from optimization.engine.convex.answer import FEASIBLE, Answer
 from optimization.engine.convex.explain import binding_constraints
 from optimization.engine.convex.instance import Instance
+from optimization.engine.covariance import SAMPLE
 from optimization.engine.description import describe_portfolio
 from optimization.engine.errors import SolverFailureError
-from optimization.engine.moments import SAMPLE
 from optimization.engine.problem import Description, FloatArray, Solution
 
 FAILURE = (

@@ -16,6 +16,7 @@ from optimization.engine.convex.solution import FAILURE, describe_plainly, solut
 from optimization.engine.convex.soundness import (
     check_solvable,
 )
+from optimization.engine.covariance import SAMPLE
 from optimization.engine.errors import (
     InfeasibleProblemError,
     InvalidProblemError,
@@ -24,7 +25,6 @@ from optimization.engine.errors import (
     UnsupportedProblemError,
 )
 from optimization.engine.feasible import check_bounds
-from optimization.engine.moments import SAMPLE
 from optimization.engine.objectives import CONVEX, RULES
 from optimization.engine.problem import Problem, Solution
 from optimization.engine.registry import SolveContext

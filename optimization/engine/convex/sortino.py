@@ -4,8 +4,8 @@ import numpy as np
 
 from optimization.engine.convex.ratio import Tangency, maximise_ratio
 from optimization.engine.convex.region import Region
+from optimization.engine.covariance import Covariance
 from optimization.engine.errors import SolverFailureError
-from optimization.engine.moments import Covariance
 from optimization.engine.problem import FloatArray
 
 ROUNDS = 60

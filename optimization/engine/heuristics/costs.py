@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from optimization.engine.covariance import Covariance
 from optimization.engine.measures import CostFunction, cost_function, drag_function
-from optimization.engine.moments import Covariance
 from optimization.engine.problem import FloatArray, Objective, Problem
 
 

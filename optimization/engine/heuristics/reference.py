@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from optimization.engine.covariance import Covariance
 from optimization.engine.errors import (
     MethodUnavailableError,
     NoExcessReturnError,
@@ -14,7 +15,6 @@ from optimization.engine.errors import (
 from optimization.engine.feasible import FeasibleSet
 from optimization.engine.heuristics.costs import fast_cost_function
 from optimization.engine.heuristics.exact_ratios import EXACT_RATIOS
-from optimization.engine.moments import Covariance
 from optimization.engine.problem import FloatArray, Group, Method, Problem
 from optimization.engine.projection import project
 from optimization.engine.registry import solve

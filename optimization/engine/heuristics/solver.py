@@ -7,6 +7,7 @@ from time import perf_counter
 
 import numpy as np
 
+from optimization.engine.covariance import SAMPLE
 from optimization.engine.description import describe_portfolio
 from optimization.engine.errors import SolverFailureError, UnsupportedProblemError
 from optimization.engine.feasible import FeasibleSet
@@ -21,7 +22,7 @@ from optimization.engine.heuristics.search import Move, Run
 from optimization.engine.heuristics.swarm import swarm
 from optimization.engine.heuristics.tail_descent import descend
 from optimization.engine.measures import HELD, cost_function
-from optimization.engine.moments import SAMPLE, estimate_covariance
+from optimization.engine.moments import estimate_covariance
 from optimization.engine.objectives import BY_COVARIANCE, SEARCHED
 from optimization.engine.problem import Objective, Problem, Progress, Solution
 from optimization.engine.registry import SolveContext

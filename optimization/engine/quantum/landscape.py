@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from optimization.engine.covariance import Covariance
 from optimization.engine.heuristics.costs import fast_cost_function
-from optimization.engine.moments import Covariance
 from optimization.engine.problem import FloatArray, Problem
 from optimization.engine.quantum.encoding import IntArray, LotEncoding
 from optimization.engine.quantum.space import AllocationSpace

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from optimization.engine.covariance import SAMPLE
 from optimization.engine.description import describe_portfolio
 from optimization.engine.errors import InfeasibleProblemError, UnsupportedProblemError
 from optimization.engine.feasible import SLACK, FeasibleSet, asset_bounds
 from optimization.engine.heuristics.reference import reference_of
 from optimization.engine.heuristics.search import relative_gap
-from optimization.engine.moments import SAMPLE, estimate_covariance
+from optimization.engine.moments import estimate_covariance
 from optimization.engine.objectives import BY_COVARIANCE
 from optimization.engine.problem import FloatArray, Method, Problem, Solution
 from optimization.engine.quantum.ansatz import Ansatz

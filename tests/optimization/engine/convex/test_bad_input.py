@@ -9,8 +9,9 @@ from scipy.optimize import linprog
 from optimization.engine import AssetBounds, Constraints, Objective, Problem, Solution, solve
 from optimization.engine.convex.instance import instance_with
 from optimization.engine.convex.solver import solve_and_report
+from optimization.engine.covariance import DenseCovariance
 from optimization.engine.errors import EngineError, InvalidProblemError, UnboundedProblemError
-from optimization.engine.moments import DenseCovariance, Estimate
+from optimization.engine.moments import Estimate
 
 FIVE = (
     Objective.MAXIMIZE_SHARPE,
