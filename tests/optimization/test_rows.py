@@ -137,7 +137,7 @@ def test_a_portfolio_is_found_as_django_reads_it() -> None:
 
 def test_a_portfolio_is_changed_in_the_fields_named_and_no_other_is() -> None:
     changed, other = watched("pf_1"), watched("pf_2")
-    changes = {"shares": [0.1, 3e300], "base_data_version": "w", "optimized_at": NOW}
+    changes = {"shares": [0.1, 3e15], "base_data_version": "w", "optimized_at": NOW}
     rows.change_portfolio(changed.pk, changes)
     for name, value in changes.items():
         setattr(changed, name, value)
