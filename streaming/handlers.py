@@ -114,7 +114,7 @@ async def handle_resume(session: Session, message: Message) -> None:
         _subscription(topic, f"topics[{index}]", message.echo)
         for index, topic in enumerate(data.topics)
     ]
-    with connection.hold():
+    with connection.hold(), hub().all_or_nothing(connection):
         hub().subscribe(connection, *subscriptions)
         await hub().adopt(connection, data.client_id)
         newest, missed = await hub().missed(connection, Place(data.epoch, data.seq))

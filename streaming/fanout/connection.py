@@ -83,6 +83,11 @@ class Connection:
         self.subscriptions.discard(subscription)
         self._read_prices()
 
+    def hear_only(self, ids: set[str], subscriptions: set[Subscription]) -> None:
+        """Stand in for these connections and hear these topics, and no others."""
+        self.ids, self.subscriptions = ids, subscriptions
+        self._read_prices()
+
     def _read_prices(self) -> None:
         prices = [s.subject for s in self.subscriptions if s.topic is Topic.PRICE_UPDATES]
         self._prices = frozenset(subject for subject in prices if subject is not None)
@@ -110,4 +115,6 @@ class Connection:
             if self._holds == 0:
                 held, self._held = self._held, []
                 for delivery in held:
-                    self.put(delivery)
+                    # What it was to hear when this came, it may have failed to begin to hear.
+                    if self.wants(delivery.address):
+                        self.put(delivery)

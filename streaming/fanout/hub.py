@@ -8,7 +8,8 @@ frame and never loses it.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -193,6 +194,23 @@ class Hub:
         self._note(connection)
         connection.ids |= await lineage.inherit(self._redis, connection)
         self._note(connection)
+
+    @contextmanager
+    def all_or_nothing(self, connection: Connection) -> Iterator[None]:
+        """Take back what a block that fails has let a connection hear.
+
+        Else it would go on from news that came after those it missed, and never ask for them.
+        """
+        before = set(connection.ids), set(connection.subscriptions)
+        try:
+            yield
+        except BaseException:
+            feed = self._feeds.get(connection.owner.key)
+            if feed is not None and connection in feed.connections:
+                feed.remove(connection)
+                connection.hear_only(*before)
+                feed.add(connection)
+            raise
 
     async def missed(
         self, connection: Connection, since: Place

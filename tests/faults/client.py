@@ -5,11 +5,12 @@ import itertools
 import json
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
@@ -21,6 +22,8 @@ PAUSE = 0.05
 """Seconds between two attempts to connect, or to ask again for what was refused for now."""
 PING_SECONDS, PONG_SECONDS = 1.0, 4.0
 """A line that says nothing for so long is given up."""
+SHOWN_EVENTS = 30
+"""Events of a client that a failed test shows."""
 
 
 @dataclass
@@ -72,7 +75,8 @@ class ResumingClient:
     """Lives through lost connections; use :func:`resuming`.
 
     After a reconnect it resumes, and sends again only what was never acknowledged; everything that
-    it had asked for only when the server says that it could not recover what was missed.
+    it had asked for only when the server says that it could not recover what was missed. It hears
+    its topics from the resumption on: what came before would move its place past what it missed.
 
     Args:
         name: Its name in the record.
@@ -151,12 +155,16 @@ class ResumingClient:
     async def hear(self, wanted: Callable[[list[Event]], bool]) -> None:
         """Wait until all that this client has received is as wanted."""
 
-        def is_so() -> bool:
-            own = [event for event in self._record.events if event.client == self.name]
-            return wanted([event for event in own if event.direction is Direction.RECEIVED])
+        def received() -> list[Event]:
+            events = (event for event in self._record.events if event.client == self.name)
+            return [event for event in events if event.direction is Direction.RECEIVED]
 
-        async with asyncio.timeout(PATIENCE), self._news:
-            await self._news.wait_for(is_so)
+        try:
+            async with asyncio.timeout(PATIENCE), self._news:
+                await self._news.wait_for(lambda: wanted(received()))
+        except TimeoutError:
+            last = "\n".join(map(str, received()[-SHOWN_EVENTS:]))
+            pytest.fail(f"{self.name}, connected {self.connections} times, heard at last:\n{last}")
 
     async def run(self) -> None:
         """Keep connected until cancelled."""
@@ -185,7 +193,8 @@ class ResumingClient:
             elif frame["type"] == "resume":
                 await self._resumed(frame["data"])
             elif event.kind == "error" and event.key == "resume":
-                await self._resumed({"recovered": False, **self._greeting})
+                assert frame["data"]["retry"], frame
+                self._later(self._resume)
             else:
                 self._take(event)
             async with self._news:
@@ -193,15 +202,18 @@ class ResumingClient:
 
     async def _greeted(self, greeting: Frame) -> None:
         self._greeting = {name: greeting[name] for name in ("epoch", "seq", "client_id")}
+        if self._place is not None:
+            await self._resume()
+            return
+        self._place = dict(self._greeting)
         for topic in self._topics:
             await self._try_send({"type": "subscribe", "data": {"topic": topic}})
-        if self._place is None:
-            self._place = dict(self._greeting)
-            await self._settled(self._unacknowledged())
-        else:
-            # Until the answer, the next connection would have to begin where this one does.
-            place = {"type": "resume", "data": self._place, "request_id": "resume"}
-            await self._try_send(place)
+        await self._settled(self._unacknowledged())
+
+    async def _resume(self) -> None:
+        assert self._place is not None
+        place = {**self._place, "topics": self._topics}
+        await self._try_send({"type": "resume", "data": place, "request_id": "resume"})
 
     async def _resumed(self, answer: Frame) -> None:
         assert self._place is not None
@@ -235,9 +247,7 @@ class ResumingClient:
             return
         asked.request_id = event.request_id or asked.request_id
         if event.is_refusal and event.frame["data"]["retry"]:
-            task = asyncio.create_task(self._ask_again(asked))
-            self._again.add(task)
-            task.add_done_callback(self._again.discard)
+            self._later(lambda: self._ask_again(asked))
         elif event.is_end or event.is_refusal:
             asked.end = event
             asked.begun.set()
@@ -247,8 +257,18 @@ class ResumingClient:
         if event.request_id is not None:
             asked.acknowledged.set()
 
+    def _later(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do something after a pause."""
+
+        async def do() -> None:
+            await asyncio.sleep(PAUSE)
+            await work()
+
+        task = asyncio.create_task(do())
+        self._again.add(task)
+        task.add_done_callback(self._again.discard)
+
     async def _ask_again(self, asked: _Asked) -> None:
-        await asyncio.sleep(PAUSE)
         if not asked.ended.is_set():
             await self._try_send(asked.frame)
 
@@ -274,4 +294,6 @@ async def resuming(
         yield client
     finally:
         running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        # A client that broke fails its test, by its own error.
+        with suppress(asyncio.CancelledError):
+            await running

@@ -12,6 +12,7 @@ from django.test import Client as Browser
 from pytest_django.fixtures import Settings
 from redis import Redis
 
+from marketdata.redis_client import redis_key
 from optimization.models import OptimizationRequest
 from optimization.queue.lanes import Lane
 from streaming.fanout.hub import hub
@@ -246,6 +247,32 @@ async def test_what_ends_between_reconnecting_and_resuming_is_not_lost(opened: O
         frames += await client.silent()
         told = [f["data"]["request_id"] for f in frames if kind(f) == "optimization_result"]
         assert told == [second["data"]["request_id"]]
+
+
+async def test_a_resumption_that_failed_lets_nothing_overtake_what_was_missed(
+    opened: Open, redis_server: Redis
+) -> None:
+    """Redis fails in its middle; the next one must still begin where the lost connection ended."""
+    async with opened() as lost:
+        place = {name: lost.greeting["data"][name] for name in ("epoch", "seq", "client_id")}
+        first = await lost.ask("optimization_request", asked())
+        second = await lost.ask("optimization_request", asked(objective="maximize_return"))
+    await run(Lane.CONVEX)
+    async with opened() as client:
+        place["epoch"] = client.greeting["data"]["epoch"]
+        resumption = {**place, "topics": ["portfolio_updates"]}
+        lineage = redis_key("lineage", "local", place["client_id"])
+        redis_server.set(lineage, "no set of ids")
+        error = (await client.ask("resume", resumption))["data"]
+        assert (error["code"], error["retry"]) == ("service_unavailable", True)
+        await run(Lane.CONVEX)
+        assert await client.silent() == []
+        redis_server.delete(lineage)
+        await client.send("resume", resumption)
+        frames = await client.until(lambda frame: frame["type"] == "resume")
+        told = [f["data"]["request_id"] for f in frames if kind(f) == "optimization_result"]
+        assert told == [queued["data"]["request_id"] for queued in (first, second)]
+        assert await client.silent() == []
 
 
 async def test_resuming_in_another_epoch_says_that_frames_are_lost(opened: Open) -> None:
