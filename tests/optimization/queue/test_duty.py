@@ -45,6 +45,12 @@ def following(turn: Duty, done: Claim | None = None) -> Claim | None:
         return turn.next(pipe, done)
 
 
+def idle_turn(*, stands_by: bool = True) -> None:
+    """A turn from its begin to its end in which nothing is to be done."""
+    with Duty(LANE, stands_by=stands_by) as turn:
+        assert following(turn) is None
+
+
 def stand_by(client: Redis, turn: Duty, pool: ThreadPoolExecutor) -> Future[Claim | None]:
     """Let a process wait; returns once it is signed up."""
     waiting = pool.submit(following, turn)
@@ -184,8 +190,7 @@ def test_a_process_stands_by_for_longer_than_redis_may_take_to_answer(
 
 
 def test_a_turn_that_had_work_ends_with_a_token_and_an_idle_one_without() -> None:
-    with Duty(LANE, stands_by=True) as turn:
-        assert following(turn) is None
+    idle_turn()
     assert tokens() == 0
     admission.admit(LANE, "a")
     take_token()
@@ -198,36 +203,31 @@ def test_a_turn_that_had_work_ends_with_a_token_and_an_idle_one_without() -> Non
 
 def test_an_idle_turn_ends_with_a_token_while_requests_are_expected() -> None:
     redis_commands(expectations())
-    with Duty(LANE, stands_by=True) as turn:
-        assert following(turn) is None
+    idle_turn()
     assert tokens() == 1
     take_token()
     redis_commands([("DEL", store.expected(LANE))])
-    with Duty(LANE, stands_by=True) as turn:
-        assert following(turn) is None
+    idle_turn()
     assert tokens() == 0
 
 
 def test_of_several_idle_processes_one_stays_for_what_is_expected(valkey: Redis) -> None:
     redis_commands(expectations())
     valkey.zadd(store.standby(LANE), {"another": 4_000_000_000})
-    with Duty(LANE, stands_by=True) as turn:
-        assert following(turn) is None
+    idle_turn()
     assert tokens() == 0
 
 
 def test_nobody_stays_for_what_is_expected_beside_a_process_that_is_busy(valkey: Redis) -> None:
     redis_commands(expectations())
     valkey.zadd(store.leases(LANE), {"running": 4_000_000_000})
-    with Duty(LANE, stands_by=True) as turn:
-        assert following(turn) is None
+    idle_turn()
     assert tokens() == 0
 
 
 def test_a_process_with_other_lanes_does_not_stay_for_what_is_expected() -> None:
     redis_commands(expectations())
-    with Duty(LANE, stands_by=False) as turn:
-        assert following(turn) is None
+    idle_turn(stands_by=False)
     assert tokens() == 0
 
 

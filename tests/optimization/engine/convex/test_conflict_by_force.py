@@ -65,6 +65,22 @@ def random_constraints(seed: int) -> Constraints:
     return Constraints(max_weight=cap, groups=tuple(groups), asset_bounds=own)
 
 
+def problem_of(constraints: Constraints) -> Problem:
+    return Problem(
+        returns=RETURNS,
+        symbols=SYMBOLS,
+        objective=Objective.MINIMIZE_VARIANCE,
+        constraints=constraints,
+    )
+
+
+def refusal_of(constraints: Constraints) -> InfeasibleProblemError:
+    """What the solver says of constraints that conflict."""
+    with pytest.raises(InfeasibleProblemError) as caught:
+        solve(problem_of(constraints))
+    return caught.value
+
+
 CONFLICTS = [
     seed
     for seed in range(120)
@@ -79,15 +95,7 @@ def test_there_are_enough_conflicts_to_learn_from() -> None:
 @pytest.mark.parametrize("seed", CONFLICTS)
 def test_the_named_set_conflicts_and_no_smaller_part_of_it_does(seed: int) -> None:
     constraints = random_constraints(seed)
-    problem = Problem(
-        returns=RETURNS,
-        symbols=SYMBOLS,
-        objective=Objective.MINIMIZE_VARIANCE,
-        constraints=constraints,
-    )
-    with pytest.raises(InfeasibleProblemError) as caught:
-        solve(problem)
-    limits, fields = limits_of(constraints), caught.value.fields
+    limits, fields = limits_of(constraints), refusal_of(constraints).fields
     assert set(fields) <= set(limits)
     assert not can_hold(limits, fields)
     for fewer in itertools.combinations(fields, len(fields) - 1):
@@ -96,13 +104,7 @@ def test_the_named_set_conflicts_and_no_smaller_part_of_it_does(seed: int) -> No
 
 @pytest.mark.parametrize("seed", sorted(set(range(120)) - set(CONFLICTS)))
 def test_only_conflicts_are_refused(seed: int) -> None:
-    problem = Problem(
-        returns=RETURNS,
-        symbols=SYMBOLS,
-        objective=Objective.MINIMIZE_VARIANCE,
-        constraints=random_constraints(seed),
-    )
-    solution: Any = solve(problem)
+    solution: Any = solve(problem_of(random_constraints(seed)))
     assert solution.max_violation <= 1e-9
 
 
@@ -142,15 +144,7 @@ def mended(constraints: Constraints, message: str, give: float) -> list[Constrai
 @pytest.mark.parametrize("seed", CONFLICTS)
 def test_each_mend_works_and_none_smaller_would(seed: int) -> None:
     constraints = random_constraints(seed)
-    problem = Problem(
-        returns=RETURNS,
-        symbols=SYMBOLS,
-        objective=Objective.MINIMIZE_VARIANCE,
-        constraints=constraints,
-    )
-    with pytest.raises(InfeasibleProblemError) as caught:
-        solve(problem)
-    message = caught.value.message
+    message = refusal_of(constraints).message
     for enough in mended(constraints, message, 1 + 1e-4):  # told in six digits
         assert can_hold(limits_of(enough), limits_of(enough))
     for less in mended(constraints, message, 0.99):
@@ -160,14 +154,7 @@ def test_each_mend_works_and_none_smaller_would(seed: int) -> None:
 def test_mends_of_every_kind_are_told() -> None:
     told: dict[str, int] = {}
     for seed in CONFLICTS:
-        problem = Problem(
-            returns=RETURNS,
-            symbols=SYMBOLS,
-            objective=Objective.MINIMIZE_VARIANCE,
-            constraints=random_constraints(seed),
-        )
-        with pytest.raises(InfeasibleProblemError) as caught:
-            solve(problem)
+        message = refusal_of(random_constraints(seed)).message
         for words in ("raise max_weight", "long_only to false", "of group", "min_weight of A"):
-            told[words] = told.get(words, 0) + (words in caught.value.message)
+            told[words] = told.get(words, 0) + (words in message)
     assert min(told.values()) >= 2
