@@ -59,10 +59,15 @@ class Instance:
 
     @lazy_property
     def gain(self) -> FloatArray:
-        """The numerator of a ratio, per asset: the excess return, or the volatility."""
-        if self.objective == Objective.MAXIMIZE_DIVERSIFICATION:
-            return np.sqrt(self.covariance.variances)
-        return self.mean
+        """The numerator of a ratio, per asset: the excess return, or the volatility.
+
+        An asset that moves by the same every period has none, whatever rounding its mean left.
+        """
+        if self.objective != Objective.MAXIMIZE_DIVERSIFICATION:
+            return self.mean
+        volatility = np.sqrt(self.covariance.variances)
+        level = np.abs(self.mean + self.problem.period_risk_free_rate)
+        return np.where(volatility > CONSTANT * level, volatility, 0.0)
 
     @property
     def gain_costs(self) -> float:

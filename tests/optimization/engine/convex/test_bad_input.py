@@ -1,5 +1,7 @@
 """Windows and bounds that break solvers: the exact answer, known by hand, or an error by name."""
 
+import statistics
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -119,6 +121,27 @@ def test_what_never_moves_has_no_risk_to_diversify(assets: int) -> None:
     with pytest.raises(InvalidProblemError, match="no risk to diversify") as caught:
         solved(np.zeros((20, assets)), Objective.MAXIMIZE_DIVERSIFICATION, long_only=False)
     assert "symbols" in caught.value.fields
+
+
+@pytest.mark.parametrize("constraints", [{}, {"min_position": 0.1}, {"long_only": False}])
+@pytest.mark.parametrize("move", [1e-4, -0.7, 0.3])
+def test_what_always_moves_alike_has_no_risk_to_diversify(move: float, constraints: Any) -> None:
+    flat = np.full((410, 6), move)
+    # Exactly; the mean of so many doubles is not the double itself.
+    assert statistics.pvariance([Fraction(x) for x in flat[:, 0].tolist()]) == 0
+    with pytest.raises(InvalidProblemError, match="no risk to diversify"):
+        solved(flat, Objective.MAXIMIZE_DIVERSIFICATION, **constraints)
+
+
+def test_an_asset_that_always_moves_alike_adds_nothing_to_diversification() -> None:
+    moving = np.random.default_rng(3).normal(0, 0.01, (300, 4))
+    alone: Any = solved(moving, Objective.MAXIMIZE_DIVERSIFICATION)
+    beside: Any = solved(
+        np.column_stack([moving, np.full(300, 1e-4)]), Objective.MAXIMIZE_DIVERSIFICATION
+    )
+    assert beside.optimality_gap <= 1e-8
+    held = beside.weights[:4] / beside.weights[:4].sum()
+    assert held == pytest.approx(alone.weights, abs=1e-8)
 
 
 @pytest.mark.parametrize("scale", [1e-8, 1e2])
