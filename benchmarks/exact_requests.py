@@ -7,9 +7,7 @@ Then asks for every core objective of 20 assets and prints what the worker spent
 `benchmarks/worker.py` counts the closing update and the publish, too, and splits it into its steps.
 """
 
-import argparse
 import asyncio
-import json
 import subprocess
 import sys
 import time
@@ -25,6 +23,7 @@ from websockets.asyncio.client import ClientConnection
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.command_line import benchmark_options, print_figures
 from benchmarks.engine import factor_returns
 from optimization.engine.objectives import CORE
 from tests.e2e.client import optimise, receive
@@ -143,18 +142,14 @@ def show(report: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = benchmark_options(__doc__)
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--json", action="store_true", help="print figures as JSON")
     options = parser.parse_args()
     with data_folder() as folder, serving(folder, FEED="none") as server:
         server.wait_ready()
         import_prices(server)
         report = asyncio.run(ask(server, options.rounds))
-    if options.json:
-        print(json.dumps(report, indent=2))
-    else:
-        show(report)
+    print_figures(report, show, as_json=options.json)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,11 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.command_line import benchmark_options
+from tests.valkey import start_valkey
+
 HANDSHAKE = (
     "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
@@ -318,17 +323,13 @@ async def run(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
 
 def main() -> None:
     """Run the benchmark and print its table, or JSON."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = benchmark_options(__doc__)
     parser.add_argument("--clients", type=int, default=1000)
     parser.add_argument("--idle", type=int, default=10_000, help="idle connections; 0 for none")
-    parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     # Inherited by the servers; this process holds as many sockets as they do.
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    sys.path.insert(0, str(ROOT))
-    from tests.valkey import start_valkey
-
     with tempfile.TemporaryDirectory(prefix="qe-", dir="/tmp") as name:
         folder = Path(name)
         url = f"unix://{folder / 'valkey.sock'}"

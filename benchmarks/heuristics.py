@@ -9,7 +9,6 @@ few assets, whole shares, value at risk) it is to the best that any method found
 Medians and worst cases are over the seeds. One core: run with OPENBLAS_NUM_THREADS=1.
 """
 
-import argparse
 import json
 import os
 import statistics
@@ -33,6 +32,7 @@ from pymoo.optimize import minimize
 from scipy.optimize import dual_annealing
 from skfolio.datasets import load_sp500_dataset
 
+from benchmarks.command_line import benchmark_options
 from optimization.engine.heuristics.costs import fast_cost_function
 from optimization.engine.heuristics.holdings import Holdings
 from optimization.engine.heuristics.landscape import Landscape
@@ -293,10 +293,9 @@ def print_case(rows: list[dict[str, object]]) -> None:
 
 def main() -> None:
     """Run the benchmark and print tables, or JSON."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = benchmark_options(__doc__)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", default="", help="run the cases whose name contains this")
-    parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     rows = []
     for case in cases():

@@ -15,7 +15,6 @@ frontier  A frontier of sixty points on a lane of one process and on one of two:
 
 import argparse
 import asyncio
-import json
 import statistics
 import sys
 import time
@@ -32,6 +31,7 @@ from websockets.asyncio.client import ClientConnection
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.command_line import benchmark_options, print_figures
 from tests.e2e.client import (
     BANKS,
     TWENTY,
@@ -305,20 +305,14 @@ def show(found: dict[str, list[Row]]) -> None:
 
 def main() -> None:
     """Run the benchmark and print tables, or JSON."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = benchmark_options(__doc__)
     parser.add_argument("--seconds", type=float, default=4.0, help="of each turn")
     parser.add_argument("--turns", type=int, default=6)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--only", choices=TABLES, help="one table")
-    parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     found = measure(arguments)
-    if arguments.json:
-        print(json.dumps(found, indent=1))
-    else:
-        show(found)
+    print_figures(found, show, as_json=arguments.json)
 
 
 if __name__ == "__main__":

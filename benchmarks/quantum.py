@@ -15,7 +15,6 @@ gradient    One cost with its full gradient, beside lightning's adjoint and the 
 Nothing here shows an advantage of quantum circuits: annealing is at least as good everywhere.
 """
 
-import argparse
 import json
 import os
 import statistics
@@ -29,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
 
+from benchmarks.command_line import benchmark_options
 from benchmarks.quantum_circuits import Row, against_qiskit, gradients, selections, timed, window
 from optimization.engine.heuristics.search import relative_gap
 from optimization.engine.measures import cost_function
@@ -153,12 +153,9 @@ def show(row: Row) -> str:
 
 def main() -> None:
     """Run the benchmark and print tables, or JSON."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = benchmark_options(__doc__)
     parser.add_argument("--instances", type=int, default=4)
     parser.add_argument("--only", choices=list(TABLES), help="one table")
-    parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     found: dict[str, list[Row]] = {}
     for name, table in TABLES.items():

@@ -33,6 +33,7 @@ from websockets.asyncio.client import ClientConnection, connect
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.command_line import benchmark_options, print_figures
 from tests.e2e.client import is_end, kind, long_run, optimise, receive, request, send, until
 from tests.e2e.harness import Server, data_folder, serving
 
@@ -344,17 +345,13 @@ def stages(report: dict[str, Any], cell: Callable[[dict[str, Any], str], str]) -
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = benchmark_options(__doc__)
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 10, 100])
     parser.add_argument("--requests", type=int, default=400, help="per number of clients")
     parser.add_argument("--kills", action=argparse.BooleanOptionalAction, default=True)
-    parser.add_argument("--json", action="store_true", help="print figures as JSON")
     arguments = parser.parse_args()
     report = measure(arguments)
-    if arguments.json:
-        print(json.dumps(report, indent=2))
-    else:
-        show(report)
+    print_figures(report, show, as_json=arguments.json)
 
 
 if __name__ == "__main__":

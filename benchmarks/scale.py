@@ -10,7 +10,6 @@ and broker need some of them, too. Needs root.
 
 import argparse
 import asyncio
-import json
 import os
 import sys
 import time
@@ -25,6 +24,7 @@ from websockets.asyncio.client import connect
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks.command_line import benchmark_options, print_figures
 from tests.e2e.client import TWENTY, is_end, kind, receive, request, send, until
 from tests.e2e.harness import wait_until
 from tests.e2e.hosts import Host, live_workers, two_hosts
@@ -98,24 +98,24 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     return {"cores": psutil.cpu_count(), "load_average": os.getloadavg()[0], "rows": rows}
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--workers", type=int, default=4, help="largest number of workers")
-    parser.add_argument("--hosts", type=int, nargs="+", default=[1, 2], choices=[1, 2])
-    parser.add_argument("--seconds", type=float, default=9, help="of each measurement")
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
-    report = measure(options)
-    if options.json:
-        print(json.dumps(report))
-        return
+def show(report: dict[str, Any]) -> None:
+    """Print a table of what ``measure`` found."""
     table = Table(title=f"Solves a second on {report['cores']} cores")
     for column in ("hosts", "workers", "solves/s", "efficiency"):
         table.add_column(column, justify="right")
     for row in report["rows"]:
         table.add_row(*(str(value) for value in row.values()))
     Console().print(table)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = benchmark_options(__doc__)
+    parser.add_argument("--workers", type=int, default=4, help="largest number of workers")
+    parser.add_argument("--hosts", type=int, nargs="+", default=[1, 2], choices=[1, 2])
+    parser.add_argument("--seconds", type=float, default=9, help="of each measurement")
+    options = parser.parse_args()
+    print_figures(measure(options), show, as_json=options.json)
 
 
 if __name__ == "__main__":

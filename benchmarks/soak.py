@@ -27,6 +27,7 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks.command_line import benchmark_options
 from benchmarks.load import HANDSHAKE, Client, Tally, connect, masked, milliseconds, subscribe
 from tests.e2e.client import TECH, request
 from tests.e2e.harness import Server, command_line, data_folder, serving
@@ -352,12 +353,11 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = benchmark_options(__doc__)
     parser.add_argument("--connections", type=int, default=1000)
     parser.add_argument("--seconds", type=float, default=60, help="of the fan-out")
     parser.add_argument("--minutes", type=float, default=0, help="of the soak; 30 is the goal's")
     parser.add_argument("--only", choices=PARTS, nargs="+", help="leave the other parts out")
-    parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if "soak" in (options.only or ()) and not options.minutes:
         parser.error("the soak needs --minutes")

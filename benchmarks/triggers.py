@@ -28,6 +28,7 @@ django.setup()
 
 import numpy as np
 
+from benchmarks.command_line import benchmark_options
 from optimization.watching.book import Book, Position
 from optimization.watching.rule_book import RuleBook
 from optimization.watching.rules import (
@@ -259,14 +260,13 @@ PARTS = {
 
 def main() -> None:
     """Run the benchmark and print its figures, or JSON."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = benchmark_options(__doc__)
     parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; all when left out")
     parser.add_argument("--portfolios", type=int, default=10_000)
     parser.add_argument("--symbols", type=int, default=500)
     parser.add_argument("--ticks", type=int, default=100)
     parser.add_argument("--watched", type=int, default=1000, help="portfolios on the server")
     parser.add_argument("--minutes", type=float, default=3.0, help="of the run with many")
-    parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if unknown := set(options.parts) - PARTS.keys():
         parser.error(f"no part {min(unknown)!r}; there are {', '.join(PARTS)}")

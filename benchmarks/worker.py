@@ -8,8 +8,6 @@ process's work is no part of it. Prints milliseconds, p50 of each step and p50 a
 Run with OPENBLAS_NUM_THREADS=1.
 """
 
-import argparse
-import json
 import os
 import subprocess
 import sys
@@ -28,6 +26,7 @@ from rich.table import Table
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.command_line import benchmark_options, print_figures
 from benchmarks.exact_requests import CONSTRAINTS, PERIODS, SMALL, SYMBOLS, write_prices
 from optimization.engine.objectives import CORE
 from tests.valkey import start_valkey
@@ -220,16 +219,12 @@ def show(figures: dict[str, dict[str, float]]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = benchmark_options(__doc__)
     parser.add_argument("--rounds", type=int, default=100, help="requests of each objective")
-    parser.add_argument("--json", action="store_true", help="print figures as JSON")
     options = parser.parse_args()
     with installation():
         figures = summary(run(options.rounds))
-    if options.json:
-        print(json.dumps(figures, indent=2))
-    else:
-        show(figures)
+    print_figures(figures, show, as_json=options.json)
 
 
 if __name__ == "__main__":
