@@ -20,7 +20,6 @@ cp: Any = cvxpy
 
 YEAR = 252
 
-
 ROUNDING = 1e-12
 """A shrinkage this small is none."""
 

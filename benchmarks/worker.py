@@ -8,6 +8,7 @@ process's work is no part of it. Prints milliseconds, p50 of each step and p50 a
 Run with OPENBLAS_NUM_THREADS=1.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -35,13 +36,13 @@ PAUSE_SECONDS = 0.01
 """How often who submits looks whether his request has ended: later than it takes, most often."""
 
 SUBMITTER = """
-import sys, time
+import json, sys, time
 import django
 django.setup()
 from optimization.engine.problem import Constraints, Objective
 from optimization.services import request_submit
 from optimization.submissions import Owner, Submission
-objectives, symbols, lookback, largest, rounds, pause = eval(sys.argv[1])
+objectives, symbols, lookback, largest, rounds, pause = json.loads(sys.argv[1])
 for _ in range(rounds):
     for objective in objectives:
         submission = Submission(
@@ -177,7 +178,7 @@ def run(rounds: int) -> dict[str, list[dict[str, float]]]:
     request_finished.connect(note_end)
     asked = ([o.value for o in CORE], SYMBOLS[:SMALL], PERIODS, CONSTRAINTS["max_weight"])
     submitter = subprocess.Popen(
-        [sys.executable, "-c", SUBMITTER, repr((*asked, rounds + 1, PAUSE_SECONDS))],
+        [sys.executable, "-c", SUBMITTER, json.dumps((*asked, rounds + 1, PAUSE_SECONDS))],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )

@@ -21,7 +21,7 @@ from optimization.errors import QueueFullError
 from optimization.queue import store
 from optimization.queue.durations import pace
 from optimization.queue.lanes import Lane
-from optimization.queue.store import FINISH, HOLD, TAKE
+from optimization.queue.store import FINISH, HOLD, NOW, TAKE
 from optimization.queue.tokens import TOKEN_SECONDS, send_token
 
 _ADMIT = (
@@ -52,12 +52,14 @@ return {position, 1}
 """
 )
 
-_RENEW = """
+_RENEW = (
+    NOW
+    + """
 if redis.call('HGET', KEYS[2], ARGV[1]) ~= ARGV[2] then return -1 end
-local clock = redis.call('TIME')
-redis.call('ZADD', KEYS[1], clock[1] + clock[2] / 1e6 + tonumber(ARGV[3]), ARGV[1])
+redis.call('ZADD', KEYS[1], now() + tonumber(ARGV[3]), ARGV[1])
 return redis.call('SISMEMBER', KEYS[3], ARGV[1])
 """
+)
 
 _FINISH = (
     FINISH

@@ -26,7 +26,6 @@ for i = 3, #ARGV do
 end
 """
 
-
 _MEASURE = (
     workers.LIVE
     + """

@@ -22,7 +22,7 @@ from marketdata.redis_client import redis_client
 from optimization.queue import store
 from optimization.queue.admission import Claim
 from optimization.queue.lanes import Lane
-from optimization.queue.store import FINISH, HOLD, TAKE
+from optimization.queue.store import FINISH, HOLD, NOW, TAKE
 from optimization.queue.tokens import DUTY_SECONDS, TOKEN_SECONDS, send_token
 
 logger = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ return redis.call('LPOP', KEYS[2])
 """
 
 _END = (
-    TAKE
+    NOW
     + """
 local waiting, leases, standby, tokens, fences, handed, expected = unpack(KEYS)
 local time = now()
@@ -79,21 +79,21 @@ return 1
 """
 )
 
-
-_BEREAVE = """
+_BEREAVE = (
+    NOW
+    + """
 local fences, held, handed = unpack(KEYS)
 local lanes = (#KEYS - 3) / 2
 local fence, id = string.match(redis.call('GET', held) or '', '(%d+) (.+)')
 redis.call('DEL', held, handed)
 for i = 1, lanes do redis.call('ZREM', KEYS[3 + lanes + i], ARGV[1]) end
 if not id or redis.call('HGET', fences, id) ~= fence then return 0 end
-local clock = redis.call('TIME')
 for i = 1, lanes do
-    local ended = redis.call('ZADD', KEYS[3 + i], 'XX', 'CH', clock[1] + clock[2] / 1e6, id)
-    if ended == 1 then return i end
+    if redis.call('ZADD', KEYS[3 + i], 'XX', 'CH', now(), id) == 1 then return i end
 end
 return 0
 """
+)
 
 
 def process_name(worker_pid: int, pid: int | str) -> str:

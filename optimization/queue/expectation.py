@@ -19,17 +19,19 @@ PROMPT_LANES = frozenset({Lane.CONVEX})
 EXPECTED_SECONDS = 15
 """How long requests are expected after somebody has said so."""
 
-_CALL = """
+_CALL = (
+    store.NOW
+    + """
 local expected, standby, leases, tokens = unpack(KEYS)
 if redis.call('EXISTS', expected) == 0 then return 0 end
-local clock = redis.call('TIME')
-local time = clock[1] + clock[2] / 1e6
+local time = now()
 for _, key in ipairs({standby, leases, tokens}) do
     if redis.call('ZCOUNT', key, time, '+inf') > 0 then return 0 end
 end
 redis.call('ZADD', tokens, time + tonumber(ARGV[1]), 'expected')
 return 1
 """
+)
 
 
 def expectations() -> Sequence[Command]:

@@ -1,4 +1,4 @@
-"""Where the queue lives in Redis: its keys, and the step that several of its scripts share."""
+"""Where the queue lives in Redis: its keys, and the steps that several of its scripts share."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,11 +11,17 @@ from redis.exceptions import NoScriptError
 from marketdata.redis_client import redis_command, redis_key
 from optimization.queue.lanes import Lane
 
-TAKE = """
+NOW = """
 local function now()
     local clock = redis.call('TIME')
     return clock[1] + clock[2] / 1e6
 end
+"""
+"""A Lua function that a script may begin with: seconds by the clock of Redis."""
+
+TAKE = (
+    NOW
+    + """
 -- Lease the oldest lost request of a lane, or else its head; nil when there is neither.
 local function take(waiting, leases, fence_key, fences, seconds)
     local time = now()
@@ -30,7 +36,8 @@ local function take(waiting, leases, fence_key, fences, seconds)
     return {id, fence}
 end
 """
-"""Lua functions that a script may begin with."""
+)
+"""The same for what begins a claim."""
 
 FINISH = """
 -- Forget a request for good, unless somebody with a newer fence holds it.
@@ -44,7 +51,6 @@ local function finish(leases, fences, cancelled, id, fence)
 end
 """
 """The same for what ends a claim."""
-
 
 HOLD = """
 -- Note what a process has taken, so that its parent can give it back if the process dies.
