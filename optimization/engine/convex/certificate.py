@@ -211,15 +211,14 @@ def _certify_ratio(instance: Instance, weights: FloatArray, evidence: Evidence) 
         raise SolverFailureError("the portfolio has no risk, so its ratio has no certificate")
     ratio = numerator / deviation
     cones = cone_model(instance, weights, evidence)
-    bound, first = (
-        ratio,
-        minimise_linear(
-            ratio * slope - instance.gain + cones.gradient,
-            instance.region,
-            1.0 + ratio * cost_slope,
-        ),
-    )
-    linear = first
+
+    def least(bound: float) -> LinearOptimum:
+        gradient = bound * slope - instance.gain + cones.gradient
+        costs = instance.gain_costs + bound * cost_slope
+        return minimise_linear(gradient, instance.region, costs)
+
+    bound = ratio
+    linear = first = least(ratio)
     for _ in range(RATIO_ROUNDS):
         excess = -(linear.value + cones.offset)
         model = float(slope @ linear.weights) + cost_slope * instance.region.cost(linear.weights)
@@ -229,10 +228,7 @@ def _certify_ratio(instance: Instance, weights: FloatArray, evidence: Evidence) 
         bound += step
         if step <= ROUNDING * abs(bound):
             return Certificate(-ratio, (bound - ratio) / abs(ratio), first, 1.0 / deviation)
-        gradient = bound * slope - instance.gain + cones.gradient
-        linear = minimise_linear(
-            gradient, instance.region, instance.gain_costs + bound * cost_slope
-        )
+        linear = least(bound)
     excess = max(-(first.value + cones.offset), 0.0)
     gap = _gap_of_excess(instance, excess, (ratio, deviation, numerator), slope, cones)
     bounded = gap if gap < USELESS else float("inf")

@@ -7,7 +7,10 @@ import pytest
 
 from benchmarks.certificates import run_one
 from optimization.engine import Constraints, Objective, Problem, measures, solve
-from optimization.engine.objectives import CORE
+from optimization.engine.convex.certificate import Evidence, certify
+from optimization.engine.convex.instance import instance_of
+from optimization.engine.convex.paths import solve_instance
+from optimization.engine.objectives import CORE, RATIOS
 
 OTHERS = (
     Objective.MAXIMIZE_UTILITY,
@@ -41,6 +44,24 @@ def test_no_tracking_error_at_all_holds_the_benchmark(make_problem: Any, objecti
     expected = [benchmark.get(symbol, 0.0) for symbol in problem.symbols]
     assert solution.weights == pytest.approx(expected, abs=1e-9)
     assert solution.optimality_gap <= 1e-8
+
+
+@pytest.mark.parametrize("objective", sorted(RATIOS))
+def test_no_bound_on_a_ratio_is_below_what_another_portfolio_attains(objective: Objective) -> None:
+    """Also where a trade costs more than the assets move."""
+    returns = np.random.default_rng(3).normal(0.0001, 0.001, (250, 5)) * [1.0, 0.5, 2.0, 1.0, 0.7]
+    held = {"A": 0.9, "B": 0.1}
+    problem = Problem(
+        returns=returns,
+        symbols=tuple("ABCDE"),
+        objective=objective,
+        constraints=Constraints(transaction_costs=1.0, current_weights=held),
+    )
+    instance = instance_of(problem)
+    best, _ = solve_instance(instance)
+    kept = certify(instance, np.array([0.9, 0.1, 0.0, 0.0, 0.0]), Evidence())
+    assert best.is_certified
+    assert kept.value - kept.gap * abs(kept.value) <= best.certificate.value + 1e-9
 
 
 def test_short_positions_of_a_smallest_size_meet_the_budget(make_problem: Any) -> None:
