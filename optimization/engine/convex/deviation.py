@@ -8,14 +8,15 @@ bound from below what any portfolio exceeds them by, and name what stands in the
 Limits on traded and absolute weights enter by their sign patterns, those that are exceeded.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from optimization.engine.convex.instance import Instance
+from optimization.engine.convex.patterns import exceeded_patterns
 from optimization.engine.convex.quadratic import Face, Mask, QuadraticProgramme
-from optimization.engine.convex.region import TARGET_RETURN, Region, Row
+from optimization.engine.convex.region import Region, Row
 from optimization.engine.covariance import Covariance
 from optimization.engine.errors import InfeasibleProblemError, SolverFailureError
 from optimization.engine.problem import FloatArray
@@ -306,31 +307,3 @@ def _scaled(row: Row) -> Row:
     return replace(
         row, coefficients=row.coefficients / unit, low=row.low / unit, high=row.high / unit
     )
-
-
-def exceeded_patterns(region: Region, weights: FloatArray) -> Iterator[Row]:
-    """Rows that cut off weights which trade or borrow too much, or earn too little net of costs."""
-    if region.is_linear:
-        return
-    signs = _signs(weights - region.current, region, region.current)
-    traded = float(np.abs(weights - region.current).sum())
-    if traded > region.turnover + ALLOWED:
-        limit = region.turnover + float(signs @ region.current)
-        yield Row("constraints.max_turnover", "the turnover", signs, -np.inf, limit)
-    if float(np.abs(weights).sum()) > region.leverage + ALLOWED:
-        sides = _signs(weights, region, np.zeros(len(weights)))
-        yield Row("constraints.max_leverage", "the leverage", sides, -np.inf, region.leverage)
-    if not region.has_costs:
-        return
-    for row in region.rows:
-        net = float(row.coefficients @ weights) - region.cost(weights)
-        if row.field == TARGET_RETURN and net < row.low - ALLOWED * row.unit:
-            charged = signs * region.costs
-            low = row.low - float(charged @ region.current)
-            yield replace(row, coefficients=row.coefficients - charged, low=low)
-
-
-def _signs(away: FloatArray, region: Region, origin: FloatArray) -> FloatArray:
-    """Signs of what is away from an origin, by the bounds where those allow but one."""
-    signs = np.where(region.lower >= origin, 1.0, np.sign(away))
-    return np.asarray(np.where(region.upper <= origin, -1.0, signs))

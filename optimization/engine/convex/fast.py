@@ -1,4 +1,8 @@
-"""The fast paths: one per objective, for constraints that are linear in the weights."""
+"""The fast paths: one per objective, for constraints that are linear in the weights.
+
+Limits on traded and absolute weights are so too, by the few sign patterns that matter. What trading
+costs is not, so all objectives that count it but the return are left to the general path.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -9,14 +13,29 @@ from optimization.engine.convex.certificate import Evidence
 from optimization.engine.convex.cvar import TailSets, minimise_cvar
 from optimization.engine.convex.instance import Instance
 from optimization.engine.convex.linear import minimise_linear
+from optimization.engine.convex.patterns import exceeded_patterns
 from optimization.engine.convex.quadratic import Mask, QuadraticProgramme
 from optimization.engine.convex.ratio import Tangency, holds_nothing, maximise_ratio
+from optimization.engine.convex.region import Row
 from optimization.engine.convex.sortino import maximise_sortino
 from optimization.engine.convex.volatility import lies_on_frontier, maximise_within
 from optimization.engine.errors import SolverFailureError
 from optimization.engine.problem import FloatArray, Objective
 
 Polish = Callable[[], FloatArray | None]
+
+WITH_COSTS = frozenset(
+    {
+        Objective.MAXIMIZE_RETURN,
+        Objective.MINIMIZE_VARIANCE,
+        Objective.MAXIMIZE_DIVERSIFICATION,
+    }
+)
+"""Objectives that a fast path knows where trading costs: it does not count, or all is linear."""
+
+PATTERNS = 60
+EXCEEDED = 1e-12
+"""Excess over a limit on trades beyond which a pattern is added: DAQP's own tolerance."""
 
 
 @dataclass(frozen=True)
@@ -75,16 +94,19 @@ COLD = Warm()
 
 def is_fast(instance: Instance) -> bool:
     """Whether a fast path knows the objective and every constraint."""
-    return instance.objective in _PATHS and instance.region.is_linear
+    if instance.region.has_costs and instance.objective not in WITH_COSTS:
+        return False
+    return instance.objective in _PATHS
 
 
 def solve_fast(instance: Instance, warm: Warm = COLD) -> FastOutcome:
     """Solve by the objective's fast path.
 
     Raises:
+        InfeasibleProblemError: No portfolio satisfies the constraints.
         SolverFailureError: It did not settle; the general path may.
     """
-    outcome = _PATHS[instance.objective](instance, warm)
+    outcome = _solve_by_patterns(instance, warm)
     if all(
         instance.covariance.variance(outcome.weights - origin) <= limit**2
         for _, limit, origin in instance.cones
@@ -93,6 +115,28 @@ def solve_fast(instance: Instance, warm: Warm = COLD) -> FastOutcome:
     if not lies_on_frontier(instance):
         raise SolverFailureError("a limit on a deviation binds, which this path does not know")
     return replace(outcome, weights=maximise_within(instance), solver="daqp", polish=None)
+
+
+def _solve_by_patterns(instance: Instance, warm: Warm) -> FastOutcome:
+    """The optimum under all constraints but limits on deviations."""
+    region, solve = instance.region, _PATHS[instance.objective]
+    if region.is_linear or instance.objective == Objective.MAXIMIZE_RETURN:
+        return solve(instance, warm)
+    rows = region.rows
+    for _ in range(PATTERNS):
+        flat = replace(region.without_trades(), rows=rows)
+        outcome = solve(instance.with_region(flat), warm)
+        exceeded = tuple(exceeded_patterns(region, outcome.weights, EXCEEDED))
+        if not exceeded:
+            return outcome
+        if all(any(_are_alike(row, known) for known in rows) for row in exceeded):
+            break
+        rows, warm = (*rows, *exceeded), outcome.warm
+    raise SolverFailureError("limits on trades are exceeded, whichever sign patterns are added")
+
+
+def _are_alike(one: Row, other: Row) -> bool:
+    return one.field == other.field and np.array_equal(one.coefficients, other.coefficients)
 
 
 def _variance(instance: Instance, warm: Warm) -> FastOutcome:

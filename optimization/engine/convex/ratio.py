@@ -290,20 +290,26 @@ def _by_tilting(
 ) -> Tangency:
     programme = QuadraticProgramme(quadratic, region, start.working if start else None)
     tilt = start.tilt if start else _first_tilt(quadratic, mean, region)
-    weights = None
+    weights, low, high = None, 0.0, np.inf
     for _ in range(ROUNDS):
         face = programme.solve(-tilt * mean)
+        # Along the portfolios of all tilts the ratio rises to its maximum and then falls.
+        if quadratic.variance(face.weights) > tilt * float(mean @ face.weights):
+            low = tilt
+        else:
+            high = tilt
         base, slope = programme.along(face, mean)
         gain = float(mean @ base)
-        if gain <= 0:
-            tilt *= 4.0
-            continue
-        target = quadratic.variance(base) / gain
-        weights = base + target * slope
-        still = abs(target - tilt) <= SETTLED * target
-        tilt = target
-        if still or _holds(programme, weights, target * mean):
-            break
+        target = quadratic.variance(base) / gain if gain > 0 else np.inf
+        if target < np.inf:
+            weights = base + target * slope
+            still = abs(target - tilt) <= SETTLED * target
+            if still or _holds(programme, weights, target * mean):
+                tilt = target
+                break
+        # Where the face leads past what is known of the maximum, halving comes nearer to it.
+        inside = low < target < high
+        tilt = target if inside else min(4.0 * tilt, 0.5 * (low + high))
     if weights is None:
         raise SolverFailureError("the tilt of the tangency portfolio did not settle")
     return Tangency(weights, tilt, programme.working)
