@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import import_module
+from typing import NamedTuple
 
 import numpy as np
 
@@ -98,9 +99,8 @@ def lower_gradient(
     if instance.objective not in RATIOS:
         _, model, _ = _MODELS[instance.objective](instance, weights, evidence)
         return model.gradient, model.cost_weight
-    numerator, deviation, slope, cost_slope = ratio_parts(instance, weights)
-    ratio = numerator / (deviation or 1.0)
-    return ratio * slope - instance.gain, instance.gain_costs + ratio * cost_slope
+    parts = ratio_parts(instance, weights)
+    return parts.model(instance, parts.numerator / (parts.denominator or 1.0))
 
 
 def cone_model(instance: Instance, weights: FloatArray, evidence: Evidence) -> LinearModel:
@@ -186,8 +186,34 @@ _MODELS: Mapping[Objective, Callable[[Instance, FloatArray, Evidence], Linearise
 }
 
 
-def ratio_parts(instance: Instance, weights: FloatArray) -> tuple[float, float, FloatArray, float]:
-    """Numerator, denominator and the denominator's linear model (gradient, cost weight)."""
+class RatioParts(NamedTuple):
+    """A ratio at a portfolio, and the linear model of its denominator there.
+
+    Attributes:
+        numerator: What is gained.
+        denominator: What is risked.
+        slope: Gradient of the denominator's model, shape (n,).
+        cost_slope: Cost weight of the denominator's model.
+    """
+
+    numerator: float
+    denominator: float
+    slope: FloatArray
+    cost_slope: float
+
+    @property
+    def ratio(self) -> float:
+        """The ratio itself."""
+        return self.numerator / self.denominator
+
+    def model(self, instance: Instance, bound: float) -> tuple[FloatArray, float]:
+        """Gradient and cost weight of bound · denominator − numerator, linearised."""
+        gradient = bound * self.slope - instance.gain
+        return gradient, instance.gain_costs + bound * self.cost_slope
+
+
+def ratio_parts(instance: Instance, weights: FloatArray) -> RatioParts:
+    """A ratio's numerator and denominator at a portfolio."""
     numerator = float(instance.gain @ weights) - instance.gain_costs * instance.region.cost(weights)
     if instance.objective != Objective.MAXIMIZE_SORTINO:
         direction = instance.covariance.times(weights)
@@ -195,86 +221,82 @@ def ratio_parts(instance: Instance, weights: FloatArray) -> tuple[float, float, 
         if squared <= CANCELLED * instance.variance_scale:
             squared = instance.covariance.variance(weights)  # by a sum of squares where it can
         deviation = math.sqrt(squared)
-        return numerator, deviation, direction / (deviation or 1.0), 0.0
+        return RatioParts(numerator, deviation, direction / (deviation or 1.0), 0.0)
     shortfall = np.maximum(-instance.net(weights), 0.0)
     norm = float(np.linalg.norm(shortfall))
     root = float(np.sqrt(len(shortfall)))
     share = shortfall / ((norm or 1.0) * root)
-    return numerator, norm / root, -(instance.excess.T @ share), float(share.sum())
+    slope = -(instance.excess.T @ share)
+    return RatioParts(numerator, norm / root, slope, float(share.sum()))
 
 
 def _certify_ratio(instance: Instance, weights: FloatArray, evidence: Evidence) -> Certificate:
     """Raise a bound on the ratio until no portfolio of the linear model exceeds it (Dinkelbach)."""
-    numerator, deviation, slope, cost_slope = ratio_parts(instance, weights)
+    parts = ratio_parts(instance, weights)
     rounding = RISKLESS * instance.gain_scale * float(np.abs(weights).sum())
-    if deviation <= 0 or max(numerator, deviation) <= rounding:
+    if parts.denominator <= 0 or max(parts.numerator, parts.denominator) <= rounding:
         raise SolverFailureError("the portfolio has no risk, so its ratio has no certificate")
-    ratio = numerator / deviation
+    ratio, price_scale = parts.ratio, 1.0 / parts.denominator
     cones = cone_model(instance, weights, evidence)
 
     def least(bound: float) -> LinearOptimum:
-        gradient = bound * slope - instance.gain + cones.gradient
-        costs = instance.gain_costs + bound * cost_slope
-        return minimise_linear(gradient, instance.region, costs)
+        gradient, cost_weight = parts.model(instance, bound)
+        return minimise_linear(gradient + cones.gradient, instance.region, cost_weight)
 
     bound = ratio
     linear = first = least(ratio)
     for _ in range(RATIO_ROUNDS):
         excess = -(linear.value + cones.offset)
-        model = float(slope @ linear.weights) + cost_slope * instance.region.cost(linear.weights)
-        if model <= 0 and excess > 0:
+        risk = float(parts.slope @ linear.weights)
+        risk += parts.cost_slope * instance.region.cost(linear.weights)
+        if risk <= 0 and excess > 0:
             break
-        step = max(excess, 0.0) / max(model, np.finfo(np.float64).tiny)
+        step = max(excess, 0.0) / max(risk, np.finfo(np.float64).tiny)
         bound += step
         if step <= ROUNDING * abs(bound):
-            return Certificate(-ratio, (bound - ratio) / abs(ratio), first, 1.0 / deviation)
+            return Certificate(-ratio, (bound - ratio) / abs(ratio), first, price_scale)
         linear = least(bound)
     excess = max(-(first.value + cones.offset), 0.0)
-    gap = _gap_of_excess(instance, excess, (ratio, deviation, numerator), slope, cones)
+    gap = _gap_of_excess(instance, excess, parts, cones)
     bounded = gap if gap < USELESS else float("inf")
-    return Certificate(-ratio, bounded, first, 1.0 / deviation)
+    return Certificate(-ratio, bounded, first, price_scale)
 
 
 def _gap_of_excess(
-    instance: Instance,
-    excess: float,
-    parts: tuple[float, float, float],
-    slope: FloatArray,
-    cones: LinearModel,
+    instance: Instance, excess: float, parts: RatioParts, cones: LinearModel
 ) -> float:
     """The gap where no portfolio gains more than the ratio times its risk by more than an excess.
 
     A risk below a small share of a typical asset's counts as that share: some portfolio may have
     no risk and no gain, and rounding alone would promise it any ratio.
     """
-    ratio, deviation, _ = parts
-    least = min(SMALL * math.sqrt(instance.variance_scale), deviation)
-    gap = excess / (least * abs(ratio))
+    least = min(SMALL * math.sqrt(instance.variance_scale), parts.denominator)
+    gap = excess / (least * abs(parts.ratio))
     if gap <= PROVEN:
         return gap
     if holds_nothing(instance.region) and not any(cones.gradient):
-        return min(gap, _gap_on_cone(instance, parts, slope))
-    return min(gap, excess / (lowest_risk(instance) * abs(ratio)))
+        return min(gap, _gap_on_cone(instance, parts))
+    return min(gap, excess / (lowest_risk(instance) * abs(parts.ratio)))
 
 
-def _gap_on_cone(instance: Instance, parts: tuple[float, float, float], slope: FloatArray) -> float:
+def _gap_on_cone(instance: Instance, parts: RatioParts) -> float:
     """The gap where all cash is feasible, so that no portfolio has a least risk.
 
     Scale every portfolio to an excess return of one. Those of no more risk than this one lie
     within a radius that the smallest singular value of the returns gives, and inside it the
     linear model bounds the risk from below.
     """
-    ratio, deviation, numerator = parts
-    root = instance.excess / np.sqrt(len(instance.excess))
-    risk = deviation / numerator
-    # The mean absolute outcome of such a portfolio is at most 1 + 2·risk, so the root mean
-    # square at most √T times that; a standard deviation needs no such detour.
-    reach = np.sqrt(len(root)) * (1.0 + 2.0 * risk)
-    if instance.objective != Objective.MAXIMIZE_SORTINO:
-        root, reach = instance.covariance.root(), risk
-    least = float(np.linalg.svd(root, compute_uv=False).min()) if len(root) >= root.shape[1] else 0
-    if instance.objective != Objective.MAXIMIZE_SORTINO:
-        least = max(least, float(np.sqrt(instance.covariance.ridge)))
+    risk = parts.denominator / parts.numerator
+    if instance.objective == Objective.MAXIMIZE_SORTINO:
+        root, least = instance.excess / np.sqrt(len(instance.excess)), 0.0
+        # The mean absolute outcome of such a portfolio is at most 1 + 2·risk, so the root mean
+        # square at most √T times that; a standard deviation needs no such detour.
+        reach = np.sqrt(len(root)) * (1.0 + 2.0 * risk)
+    else:
+        root, least = instance.covariance.root(), math.sqrt(instance.covariance.ridge)
+        reach = risk
+    if len(root) >= root.shape[1]:
+        least = max(least, float(np.linalg.svd(root, compute_uv=False).min()))
     if least <= 0 or instance.region.has_costs:
         return float("inf")
     cone = cone_of(instance.region.without_trades())
@@ -284,7 +306,8 @@ def _gap_on_cone(instance: Instance, parts: tuple[float, float, float], slope: F
         lower=np.maximum(cone.lower, -radius),
         upper=np.minimum(cone.upper, radius),
     )
-    excess = max(-minimise_linear(ratio * slope - instance.gain, ball).value, 0.0)
+    gradient, _ = parts.model(instance, parts.ratio)
+    excess = max(-minimise_linear(gradient, ball).value, 0.0)
     return excess / (1.0 - excess) if excess < 1.0 else float("inf")
 
 
@@ -305,5 +328,4 @@ def lowest_risk(instance: Instance) -> float:
     if best > floor:
         return best
     calmest = import_module("optimization.engine.convex.least_risk").least_risk(free)
-    _, _, slope, _ = ratio_parts(free, calmest)
-    return max(floor, minimise_linear(slope, region).value)
+    return max(floor, minimise_linear(ratio_parts(free, calmest).slope, region).value)

@@ -124,9 +124,9 @@ def check_bounded(instance: Instance, weights: FloatArray) -> None:
     """
     if instance.objective not in RATIOS:
         return
-    numerator, deviation, _, _ = ratio_parts(instance, weights)
+    parts = ratio_parts(instance, weights)
     rounding = RISKLESS * instance.gain_scale * float(np.abs(weights).sum())
-    if numerator <= rounding or deviation > max(rounding, RISKLESS * numerator):
+    if parts.numerator <= rounding or parts.denominator > max(rounding, RISKLESS * parts.numerator):
         return
     largest = np.argsort(-np.abs(weights))[:3]
     names = ", ".join(instance.problem.symbols[asset] for asset in largest if weights[asset])
