@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from optimization.engine.covariance import SAMPLE
 from optimization.engine.errors import InvalidProblemError
 from optimization.engine.feasible import check_bounds
 from optimization.engine.moments import Estimate
@@ -115,7 +116,7 @@ class Session:
         problem, n = self._problem, self._problem.n_assets
         constraints = problem.constraints
         decides = problem.objective in BY_COVARIANCE or constraints.limits_deviation
-        rolls = self._covariance in (None, "sample") and 2 * n <= self._length and n <= DENSE
+        rolls = self._covariance in (None, SAMPLE) and 2 * n <= self._length and n <= DENSE
         return (RollingMoments if decides and rolls else RollingSums)(self._window())
 
     def _instance(self) -> Any:

@@ -12,7 +12,7 @@ import highspy
 import numpy as np
 
 from optimization.engine.convex.certificate import Evidence
-from optimization.engine.convex.highs import LinearProgramme, SparseMatrix, run_highs
+from optimization.engine.convex.highs import LinearProgramme, SparseMatrix, check_optimal, run_highs
 from optimization.engine.convex.instance import Instance
 from optimization.engine.convex.linear import minimise_linear
 from optimization.engine.convex.quadratic import IntArray, Mask, QuadraticProgramme
@@ -196,8 +196,6 @@ def _solve(
         np.concatenate([columns.ravel(), np.full(k, -1.0)]),
     )
     highs = run_highs(LinearProgramme(cost, lower, upper, low, high, matrix), scaled=False)
-    status = highs.getModelStatus()
-    if status != highspy.HighsModelStatus.kOptimal:
-        raise SolverFailureError(f"the linear solver stopped with {status}")
+    check_optimal(highs)
     solution = highs.getSolution()
     return np.array(solution.col_value), np.array(solution.row_dual)

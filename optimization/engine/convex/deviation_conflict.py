@@ -9,12 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from optimization.engine.convex.deviation import (
-    ALLOWED,
-    Cone,
-    Mixed,
-    Mixtures,
-)
+from optimization.engine.convex.deviation import ALLOWED, Cone, Mixed, Mixtures
 from optimization.engine.convex.explain import YEAR
 from optimization.engine.convex.instance import Instance
 from optimization.engine.convex.limits import MOST, Limit, error_of, limits_of, raise_to

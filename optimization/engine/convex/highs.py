@@ -183,6 +183,23 @@ def new_highs() -> Any:
     return highs
 
 
+def add_row(highs: Any, index: Any, value: Any, low: float, high: float) -> None:
+    """Append low ≤ value'x[index] ≤ high to a programme that HiGHS solves again as it grows."""
+    columns: npt.NDArray[np.int32] = np.asarray(index, dtype=np.int32)
+    highs.addRow(low, high, len(columns), columns, np.asarray(value, dtype=np.float64))
+
+
+def check_optimal(highs: Any) -> None:
+    """Refuse a run that has found no optimum.
+
+    Raises:
+        SolverFailureError: HiGHS stopped without an answer.
+    """
+    status = highs.getModelStatus()
+    if status != highspy.HighsModelStatus.kOptimal:
+        raise SolverFailureError(f"the linear solver stopped with {status}")
+
+
 def solve_rows(
     objective: FloatArray, lower: FloatArray, upper: FloatArray, rows: Rows
 ) -> LinearOutcome:
@@ -203,11 +220,9 @@ def solve_rows(
             highs.setOptionValue(name, value)
         programme.pass_to(highs)
         highs.run()
-    status = highs.getModelStatus()
-    if status == highspy.HighsModelStatus.kInfeasible:
+    if highs.getModelStatus() == highspy.HighsModelStatus.kInfeasible:
         raise InfeasibleProblemError("no portfolio satisfies every constraint", ["constraints"])
-    if status != highspy.HighsModelStatus.kOptimal:
-        raise SolverFailureError(f"the linear solver stopped with {status}")
+    check_optimal(highs)
     solution = highs.getSolution()
     row_duals, column_duals = np.array(solution.row_dual), np.array(solution.col_dual)
     return LinearOutcome(

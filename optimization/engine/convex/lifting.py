@@ -7,12 +7,12 @@ programme pays for is at least what its weights do. So no row is needed but the 
 """
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
 from optimization.engine.convex.highs import Rows
 from optimization.engine.convex.region import TARGET_RETURN, Region
+from optimization.engine.lazy import lazy_property
 from optimization.engine.problem import FloatArray
 
 
@@ -42,7 +42,7 @@ class Lifting:
         before = len(self.region.rows) + (self.region.turnover < np.inf)
         return 1 + before if self.region.leverage < np.inf else 0
 
-    @cached_property
+    @lazy_property
     def bends(self) -> tuple[FloatArray, FloatArray]:
         """The lower and the upper bend of each weight, shape (n,) each."""
         region = self.region
@@ -101,13 +101,10 @@ class Lifting:
         mid = np.where(self.bends[0] < current, -costs, costs)
         return np.concatenate([mid, costs, costs]), -float(mid @ current)
 
-    def rows(self, slacks: int = 0) -> Rows:
-        """The budget and the region's rows over the columns, with room for slacks beyond them.
-
-        Every row is scaled to a largest entry of 1.
-        """
+    def rows(self) -> Rows:
+        """The budget and the region's rows over the columns."""
         region, index = self.region, np.arange(self.columns)
-        rows, ones = Rows(self.columns + slacks), np.ones(region.n_assets)
+        rows, ones = Rows(self.columns), np.ones(region.n_assets)
         rows.add(index, self.along(ones), region.budget_low, region.budget_high)
         for row in region.rows:
             value, low = self.along(row.coefficients), row.low

@@ -53,7 +53,7 @@ def error_of(fields: Sequence[str], mends: Sequence[str]) -> InfeasibleProblemEr
 
 def limits_of(problem: Problem, region: Region) -> list[Limit]:
     """Every side of every request field that limits the weights of a region."""
-    limits = [*_bound_limits(problem, region)]
+    limits = _bound_limits(problem, region)
     if problem.constraints.sum_to_one:
         limits.append(
             Limit(
@@ -140,7 +140,7 @@ def _row_limits(row: Row, number: int) -> list[Limit]:
         name = (
             row.field.removeprefix("constraints.")
             if row.label.startswith("the ")
-            else (f"min_weight of {row.label}")
+            else f"min_weight of {row.label}"
         )
         mend = _scaled(_lower(name, row.low / row.unit), row.unit)
         limits.append(Limit(row.field, mend, is_low=True, row=number))

@@ -18,10 +18,7 @@ from optimization.engine.convex.fast import COLD, FastOutcome, Warm, is_fast, so
 from optimization.engine.convex.instance import Instance
 from optimization.engine.convex.linear import minimise_linear
 from optimization.engine.convex.soundness import check_deviations, check_risk, no_excess
-from optimization.engine.errors import (
-    InfeasibleProblemError,
-    SolverFailureError,
-)
+from optimization.engine.errors import InfeasibleProblemError, SolverFailureError
 from optimization.engine.objectives import EXCESS_RATIOS
 from optimization.engine.problem import Objective
 

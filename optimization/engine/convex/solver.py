@@ -13,9 +13,7 @@ from optimization.engine.convex.paths import solve_generally, solve_instance
 from optimization.engine.convex.rules import solve_rule
 from optimization.engine.convex.search import search_solution
 from optimization.engine.convex.solution import FAILURE, describe_plainly, solution_of
-from optimization.engine.convex.soundness import (
-    check_solvable,
-)
+from optimization.engine.convex.soundness import check_solvable
 from optimization.engine.covariance import SAMPLE
 from optimization.engine.errors import (
     InfeasibleProblemError,

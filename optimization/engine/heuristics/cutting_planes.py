@@ -9,14 +9,12 @@ and the last one's is the optimum.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import highspy
 import numpy as np
-import numpy.typing as npt
 
-from optimization.engine.convex.highs import new_highs
-from optimization.engine.errors import SolverFailureError, UnboundedProblemError
+from optimization.engine.convex.highs import add_row, check_optimal, new_highs
+from optimization.engine.errors import UnboundedProblemError
 from optimization.engine.feasible import FeasibleSet
 from optimization.engine.problem import TRADING_DAYS, FloatArray
 
@@ -168,31 +166,26 @@ class CuttingPlanes:
         highs.addVar(0.0, np.inf)
         self._risk_column = self._size
         highs.addVar(0.0, np.inf)
-        self._add_row(np.arange(self._size), self._mean / self._unit, 1.0, 1.0)
+        add_row(highs, np.arange(self._size), self._mean / self._unit, 1.0, 1.0)
         for asset in range(n):
             bounds = feasible.lower[asset], feasible.upper[asset]
-            self._add_row([asset, one], [1.0, -bounds[0]], 0.0, np.inf)
-            self._add_row([asset, one], [1.0, -bounds[1]], -np.inf, 0.0)
+            add_row(highs, [asset, one], [1.0, -bounds[0]], 0.0, np.inf)
+            add_row(highs, [asset, one], [1.0, -bounds[1]], -np.inf, 0.0)
         total = [*range(n), one]
-        self._add_row(total, [*np.ones(n), -feasible.budget_low], 0.0, np.inf)
-        self._add_row(total, [*np.ones(n), -feasible.budget_high], -np.inf, 0.0)
+        add_row(highs, total, [*np.ones(n), -feasible.budget_low], 0.0, np.inf)
+        add_row(highs, total, [*np.ones(n), -feasible.budget_high], -np.inf, 0.0)
         for asset in costly.tolist():
             traded, current = highs.getNumCol(), float(self._outcomes.current[asset])
             highs.addVar(0.0, np.inf)
-            self._add_row([traded, asset, one], [1.0, -1.0, current], 0.0, np.inf)
-            self._add_row([traded, asset, one], [1.0, 1.0, -current], 0.0, np.inf)
+            add_row(highs, [traded, asset, one], [1.0, -1.0, current], 0.0, np.inf)
+            add_row(highs, [traded, asset, one], [1.0, 1.0, -current], 0.0, np.inf)
         if costly.size:
             trades = [*range(self._risk_column + 1, highs.getNumCol()), cost]
             prices = [*self._outcomes.per_trade[costly], -1.0]
-            self._add_row(trades, prices, -np.inf, 0.0)
+            add_row(highs, trades, prices, -np.inf, 0.0)
         self._low_row, self._high_row = highs.getNumRow(), highs.getNumRow() + 1
         for _ in range(2):
-            self._add_row([self._risk_column, one], [1.0, 0.0], -np.inf, np.inf)
-
-    def _add_row(self, index: Any, values: Any, low: float, high: float) -> None:
-        columns: npt.NDArray[np.int32] = np.asarray(index, dtype=np.int32)
-        entries = np.asarray(values, dtype=np.float64)
-        self._highs.addRow(low, high, len(columns), columns, entries)
+            add_row(highs, [self._risk_column, one], [1.0, 0.0], -np.inf, np.inf)
 
     def _add_tangent(self, place: FloatArray) -> float:
         """Bound the risk by its tangent at a portfolio; its risk."""
@@ -201,7 +194,7 @@ class CuttingPlanes:
         tangent = slope @ days
         tangent[-1] += offset
         columns = [*range(self._size), self._risk_column]
-        self._add_row(columns, [*(tangent / self._scale), -1.0], -np.inf, 0.0)
+        add_row(self._highs, columns, [*(tangent / self._scale), -1.0], -np.inf, 0.0)
         return risk
 
     def _follow(self, line: Line) -> None:
@@ -220,10 +213,8 @@ class CuttingPlanes:
         """The line at a gain of one unit, and the portfolio there; None if none gains anything."""
         highs = self._highs
         highs.run()
-        status = highs.getModelStatus()
-        if status == highspy.HighsModelStatus.kInfeasible:
+        if highs.getModelStatus() == highspy.HighsModelStatus.kInfeasible:
             return None
-        if status != highspy.HighsModelStatus.kOptimal:
-            raise SolverFailureError(f"the linear solver stopped with {status}")
+        check_optimal(highs)
         y = np.array(highs.getSolution().col_value[: self._size])
         return float(highs.getInfo().objective_function_value), y[:-2] / y[-1]

@@ -31,6 +31,9 @@ SETTLED = 1e-7
 LINES = 60
 """Most pieces that are split; the bound stands even where they do not suffice."""
 
+DEEPEST = 40.0
+"""A fall of log wealth that takes everything, as far as doubles can tell."""
+
 
 @dataclass(frozen=True, slots=True)
 class ExactRatio:
@@ -157,8 +160,8 @@ def _fall(log_fall: float) -> float:
 
 
 def _log(fall: float) -> float:
-    """The fall of log wealth that takes this share of the peak; of all of it, no more than 40."""
-    return min(-float(np.log1p(-fall)), 40.0) if fall < 1.0 else 40.0
+    """The fall of log wealth that takes this share of the peak, at most ``DEEPEST``."""
+    return min(-float(np.log1p(-fall)), DEEPEST) if fall < 1.0 else DEEPEST
 
 
 def _calmar(vertex: Vertex) -> float:

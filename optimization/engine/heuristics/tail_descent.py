@@ -6,14 +6,9 @@ to the next until it stays. Larsen, Mausser and Uryasev discard days in the same
 for optimization of value-at-risk*, 2002).
 """
 
-from collections.abc import Iterable
-from typing import Any
-
-import highspy
 import numpy as np
 
-from optimization.engine.convex.highs import TOLERANCE, new_highs
-from optimization.engine.errors import SolverFailureError
+from optimization.engine.convex.highs import TOLERANCE, add_row, check_optimal, new_highs
 from optimization.engine.feasible import FeasibleSet
 from optimization.engine.measures import value_at_risk
 from optimization.engine.problem import FloatArray
@@ -62,26 +57,19 @@ def _least_largest_loss(days: FloatArray, feasible: FeasibleSet) -> FloatArray:
         highs.addVar(float(low), float(high))
     highs.addVar(-np.inf, np.inf)
     highs.changeColCost(n, 1.0)
-    _add_row(highs, range(n), np.ones(n), (feasible.budget_low, feasible.budget_high))
+    columns = np.arange(n + 1)
+    add_row(highs, columns[:n], np.ones(n), feasible.budget_low, feasible.budget_high)
     joining = np.arange(min(2 * n, count))
     known = np.zeros(count, dtype=np.bool_)
     while joining.size:
         for day in joining:
-            entries = np.append(days[day] / scale, 1.0)
-            _add_row(highs, range(n + 1), entries, (0.0, np.inf))
+            add_row(highs, columns, np.append(days[day] / scale, 1.0), 0.0, np.inf)
         known[joining] = True
         highs.run()
-        if highs.getModelStatus() != highspy.HighsModelStatus.kOptimal:
-            raise SolverFailureError(f"the linear solver stopped with {highs.getModelStatus()}")
+        check_optimal(highs)
         x = np.array(highs.getSolution().col_value)
         weights = np.clip(x[:n], feasible.lower, feasible.upper)
         outcomes = days @ weights / scale
         missed = np.flatnonzero(~known & (outcomes < -x[n] - TOLERANCE))
         joining = missed[np.argsort(outcomes[missed], kind="stable")[:JOINING]]
     return np.asarray(weights)
-
-
-def _add_row(
-    highs: Any, columns: Iterable[int], entries: FloatArray, limits: tuple[float, float]
-) -> None:
-    highs.addRow(*limits, len(entries), np.array(list(columns), dtype=np.int32), entries)
