@@ -29,6 +29,13 @@ def claim(lane: Lane) -> Claim | None:
     return Claim(lane, taken[0].decode(), int(taken[1])) if taken else None
 
 
+def claimed(lane: Lane = Lane.CONVEX) -> Claim:
+    """The claim of what a lane is known to hold."""
+    found = claim(lane)
+    assert found is not None
+    return found
+
+
 def run_next(lane: Lane) -> OptimizationRequest | None:
     """Run the next request of a lane to its end; None when none waits."""
     held = claim(lane)

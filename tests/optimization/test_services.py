@@ -68,8 +68,7 @@ ERROR = {"code": "solver_failure", "detail": "it failed", "fields": []}
 def begun(submission: Submission) -> OptimizationRequest:
     """A request that a worker holds."""
     receipt = request_submit(submission)
-    claim = working.claim(Lane(receipt.request.lane))
-    assert claim is not None
+    claim = working.claimed(Lane(receipt.request.lane))
     request = request_begin(claim)
     assert request is not None
     return request
@@ -167,8 +166,7 @@ def test_a_waiting_request_can_be_cancelled_and_leaves_the_queue(asked: Submit, 
 
 def test_a_claim_of_a_request_that_has_ended_begins_nothing(asked: Submit) -> None:
     request = request_submit(asked()).request
-    claim = working.claim(Lane.CONVEX)
-    assert claim is not None
+    claim = working.claimed(Lane.CONVEX)
     request_cancel(LOCAL, request.request_id)
     assert request_begin(claim) is None
 

@@ -15,6 +15,7 @@ from optimization.queue import admission
 from optimization.queue.admission import Claim, LeaseState, Whereabouts
 from optimization.queue.lanes import Lane
 from tests import working
+from tests.working import claimed
 
 CONVEX, HEURISTIC = Lane.CONVEX, Lane.HEURISTIC
 
@@ -22,12 +23,6 @@ CONVEX, HEURISTIC = Lane.CONVEX, Lane.HEURISTIC
 @pytest.fixture(autouse=True)
 def empty_queue(redis_server: Redis) -> Redis:
     return redis_server
-
-
-def claimed(lane: Lane = CONVEX) -> Claim:
-    claim = working.claim(lane)
-    assert claim is not None
-    return claim
 
 
 def end_every_lease(client: Redis, lane: Lane = CONVEX) -> None:

@@ -85,9 +85,7 @@ def test_what_a_process_held_is_taken_by_the_next_as_soon_as_its_parent_knows_of
     lose_tokens()
     assert duty.bereave([Lane.HEURISTIC, LANE], child) is LANE
     assert tokens() == 1
-    taken = working.claim(LANE)
-    assert taken is not None
-    assert taken.request_id == "first"
+    assert working.claimed(LANE).request_id == "first"
 
 
 def test_what_was_handed_to_a_process_that_died_over_it_is_taken_by_the_next(
@@ -107,17 +105,14 @@ def test_what_was_handed_to_a_process_that_died_over_it_is_taken_by_the_next(
     os.waitpid(child, 0)
     assert working.claim(LANE) is None
     assert duty.bereave([LANE], child) is LANE
-    taken = working.claim(LANE)
-    assert taken is not None
-    assert taken.request_id == "handed"
+    assert working.claimed(LANE).request_id == "handed"
 
 
 def test_what_another_has_taken_over_meanwhile_stays_with_him(valkey: Redis) -> None:
     admission.admit(LANE, "r")
     child = child_that(take_one)
     valkey.zadd(store.leases(LANE), {"r": 1.0})
-    heir = working.claim(LANE)
-    assert heir is not None
+    heir = working.claimed(LANE)
     assert duty.bereave([LANE], child) is None
     assert admission.renew(heir) is LeaseState.HELD
     assert working.claim(LANE) is None
@@ -298,9 +293,7 @@ def test_what_was_handed_to_a_process_that_died_is_taken_over(valkey: Redis) -> 
     admission.admit(LANE, "a")
     assert working.claim(LANE) is None
     valkey.zadd(store.leases(LANE), {"a": 1.0})
-    heir = working.claim(LANE)
-    assert heir is not None
-    assert heir.request_id == "a"
+    assert working.claimed(LANE).request_id == "a"
 
 
 def test_what_is_handed_over_in_the_moment_in_which_the_wait_ends_is_run() -> None:
@@ -376,8 +369,7 @@ def test_what_was_handed_to_a_process_that_is_stopped_goes_back_to_the_head(valk
     assert [admission.position(LANE, name) for name in "ab"] == [1, 2]
     assert not valkey.zcard(store.leases(LANE))
     assert tokens() >= 1
-    claim = working.claim(LANE)
-    assert claim is not None
+    claim = working.claimed(LANE)
     assert claim.request_id == "a"
     assert admission.renew(claim) is admission.LeaseState.HELD
 

@@ -53,8 +53,7 @@ def test_what_a_worker_held_when_the_queue_was_lost_is_run_again(
     asked: Submit, redis_server: Redis, ends: Ends
 ) -> None:
     (name,) = submitted(asked)
-    claim = working.claim(Lane.CONVEX)
-    assert claim is not None
+    claim = working.claimed(Lane.CONVEX)
     OptimizationRequest.objects.update(
         status="running", attempt=1, fence=claim.fence, started_at=timezone.now()
     )

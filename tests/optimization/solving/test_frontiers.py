@@ -166,8 +166,7 @@ def test_a_cancelled_frontier_is_helped_no_more(
 def begun() -> tuple[OptimizationRequest, Claim]:
     """A request that a worker holds, which has died since."""
     submit()
-    claim = working.claim(Lane.CONVEX)
-    assert claim is not None
+    claim = working.claimed(Lane.CONVEX)
     request = request_begin(claim)
     assert request is not None
     return request, claim

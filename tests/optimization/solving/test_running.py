@@ -118,8 +118,7 @@ def test_a_request_whose_solver_does_not_stop_is_ended_in_its_place_once(
     asked: Submit, ends: Ends
 ) -> None:
     submitted(asked())
-    claim = working.claim(Lane.CONVEX)
-    assert claim is not None
+    claim = working.claimed(Lane.CONVEX)
     request = request_begin(claim)
     assert request is not None
     assert [end_overdue(request, claim) for _ in range(2)] == [True, False]

@@ -1,5 +1,6 @@
 """The exact optimum of Omega and Calmar, against optimisers of another kind."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -168,12 +169,7 @@ def test_without_a_greatest_ratio_a_search_answers_and_says_why_there_is_no_gap(
     solve_with: SolveWith, problem_of: ProblemOf, objective: Objective
 ) -> None:
     problem = problem_of(5, 252, objective)
-    falling = Problem(
-        returns=problem.returns - 0.01,
-        symbols=problem.symbols,
-        objective=objective,
-        constraints=problem.constraints,
-    )
+    falling = replace(problem, returns=problem.returns - 0.01)
     solution = solve_with(falling, iterations=20)
     assert solution.optimality_gap is None
     assert solution.diagnostics["gap_basis"].startswith("no bound: no portfolio")
