@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 
-from optimization.engine import AssetBounds, Constraints, Group, Objective, Problem, solve
-from optimization.engine.errors import InfeasibleProblemError
+from optimization.engine import AssetBounds, Constraints, Group, solve
+from tests.optimization.engine.convex.six_assets import SYMBOLS, problem_of, refusal_of
 
-SYMBOLS = tuple("ABCDEF")
 RETURNS = np.random.default_rng(8).normal(0.0005, 0.01, (60, 6))
 
 Rows = list[tuple[list[float], float]]
@@ -65,22 +64,6 @@ def random_constraints(seed: int) -> Constraints:
     return Constraints(max_weight=cap, groups=tuple(groups), asset_bounds=own)
 
 
-def problem_of(constraints: Constraints) -> Problem:
-    return Problem(
-        returns=RETURNS,
-        symbols=SYMBOLS,
-        objective=Objective.MINIMIZE_VARIANCE,
-        constraints=constraints,
-    )
-
-
-def refusal_of(constraints: Constraints) -> InfeasibleProblemError:
-    """What the solver says of constraints that conflict."""
-    with pytest.raises(InfeasibleProblemError) as caught:
-        solve(problem_of(constraints))
-    return caught.value
-
-
 CONFLICTS = [
     seed
     for seed in range(120)
@@ -95,7 +78,7 @@ def test_there_are_enough_conflicts_to_learn_from() -> None:
 @pytest.mark.parametrize("seed", CONFLICTS)
 def test_the_named_set_conflicts_and_no_smaller_part_of_it_does(seed: int) -> None:
     constraints = random_constraints(seed)
-    limits, fields = limits_of(constraints), refusal_of(constraints).fields
+    limits, fields = limits_of(constraints), refusal_of(RETURNS, constraints).fields
     assert set(fields) <= set(limits)
     assert not can_hold(limits, fields)
     for fewer in itertools.combinations(fields, len(fields) - 1):
@@ -104,7 +87,7 @@ def test_the_named_set_conflicts_and_no_smaller_part_of_it_does(seed: int) -> No
 
 @pytest.mark.parametrize("seed", sorted(set(range(120)) - set(CONFLICTS)))
 def test_only_conflicts_are_refused(seed: int) -> None:
-    solution: Any = solve(problem_of(random_constraints(seed)))
+    solution: Any = solve(problem_of(RETURNS, random_constraints(seed)))
     assert solution.max_violation <= 1e-9
 
 
@@ -144,7 +127,7 @@ def mended(constraints: Constraints, message: str, give: float) -> list[Constrai
 @pytest.mark.parametrize("seed", CONFLICTS)
 def test_each_mend_works_and_none_smaller_would(seed: int) -> None:
     constraints = random_constraints(seed)
-    message = refusal_of(constraints).message
+    message = refusal_of(RETURNS, constraints).message
     for enough in mended(constraints, message, 1 + 1e-4):  # told in six digits
         assert can_hold(limits_of(enough), limits_of(enough))
     for less in mended(constraints, message, 0.99):
@@ -154,7 +137,7 @@ def test_each_mend_works_and_none_smaller_would(seed: int) -> None:
 def test_mends_of_every_kind_are_told() -> None:
     told: dict[str, int] = {}
     for seed in CONFLICTS:
-        message = refusal_of(random_constraints(seed)).message
+        message = refusal_of(RETURNS, random_constraints(seed)).message
         for words in ("raise max_weight", "long_only to false", "of group", "min_weight of A"):
             told[words] = told.get(words, 0) + (words in message)
     assert min(told.values()) >= 2

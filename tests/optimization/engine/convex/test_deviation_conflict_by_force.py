@@ -10,13 +10,12 @@ import cvxpy
 import numpy as np
 import pytest
 
-from optimization.engine import Constraints, Group, Objective, Problem, solve
-from optimization.engine.errors import InfeasibleProblemError
+from optimization.engine import Constraints, Group, solve
+from tests.optimization.engine.convex.six_assets import SYMBOLS, problem_of, refusal_of
 
 cp: Any = cvxpy
 
 YEAR = 252
-SYMBOLS = tuple("ABCDEF")
 MIXING = np.random.default_rng(3).normal(0, 0.5, (6, 6)) + np.eye(6)
 RETURNS = np.random.default_rng(4).normal(0.0005, 0.01, (90, 6)) @ MIXING
 ROOT = np.linalg.cholesky(np.cov(RETURNS.T)).T * np.sqrt(YEAR)
@@ -111,24 +110,11 @@ def is_clear(constraints: Constraints) -> bool:
 CONFLICTS = [seed for seed in range(110) if is_clear(random_constraints(seed))]
 
 
-def problem_of(constraints: Constraints) -> Problem:
-    return Problem(
-        returns=RETURNS,
-        symbols=SYMBOLS,
-        objective=Objective.MINIMIZE_VARIANCE,
-        constraints=constraints,
-    )
-
-
-def error_of(constraints: Constraints) -> InfeasibleProblemError:
-    with pytest.raises(InfeasibleProblemError) as caught:
-        solve(problem_of(constraints))
-    return caught.value
-
-
 def test_there_are_enough_conflicts_of_every_kind_to_learn_from() -> None:
     assert len(CONFLICTS) >= 30
-    named = set().union(*(error_of(random_constraints(seed)).fields for seed in CONFLICTS))
+    named = set().union(
+        *(refusal_of(RETURNS, random_constraints(seed)).fields for seed in CONFLICTS)
+    )
     assert {f"constraints.{name}" for name in ("target_volatility", "max_tracking_error")} <= named
     assert {f"constraints.{name}" for name in ("max_turnover", "max_weight", "groups[0]")} <= named
 
@@ -136,7 +122,7 @@ def test_there_are_enough_conflicts_of_every_kind_to_learn_from() -> None:
 @pytest.mark.parametrize("seed", CONFLICTS)
 def test_the_named_set_conflicts_and_no_smaller_part_of_it_does(seed: int) -> None:
     constraints = random_constraints(seed)
-    fields = error_of(constraints).fields
+    fields = refusal_of(RETURNS, constraints).fields
     assert least_excess(constraints, fields) > 1
     for fewer in itertools.combinations(fields, len(fields) - 1):
         if least_excess(constraints, fewer) > 1 + 1e-6:
@@ -147,7 +133,8 @@ def test_the_named_set_conflicts_and_no_smaller_part_of_it_does(seed: int) -> No
 def test_each_mend_works_and_none_smaller_would(seed: int) -> None:
     constraints = random_constraints(seed)
     mends = re.findall(
-        r"raise (target_volatility|max_tracking_error) to ([\d.e-]+)", error_of(constraints).message
+        r"raise (target_volatility|max_tracking_error) to ([\d.e-]+)",
+        refusal_of(RETURNS, constraints).message,
     )
     limits = (constraints.target_volatility, constraints.max_tracking_error)
     assert mends or None not in limits
@@ -157,5 +144,5 @@ def test_each_mend_works_and_none_smaller_would(seed: int) -> None:
         assert least_excess(mended) <= 1 + 1e-6
         less: Any = {name: float(value) * 0.98}
         assert least_excess(dataclasses.replace(constraints, **less)) > 1 + 1e-6
-        solution: Any = solve(problem_of(mended))
+        solution: Any = solve(problem_of(RETURNS, mended))
         assert solution.max_violation <= 1e-9
