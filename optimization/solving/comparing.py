@@ -14,6 +14,7 @@ from optimization.models import TERMINAL, OptimizationRequest, Status
 from optimization.queue import workers
 from optimization.queue.lanes import LANES
 from optimization.services import request_cancel, request_submit
+from optimization.solving.results import error_document
 from optimization.submissions import Submission
 
 LOOK_SECONDS = 0.05
@@ -25,8 +26,7 @@ Outcome = dict[str, Any]
 
 def refused(method: str, error: RequestError) -> Outcome:
     """The outcome of a request that was not taken."""
-    detail = {"code": error.code, "detail": error.message, "fields": list(error.fields)}
-    return {"method": method, "error": detail}
+    return {"method": method, "error": error_document(error.code, error.message, error.fields)}
 
 
 def compare_on_workers(
@@ -83,5 +83,5 @@ def _ended(request_ids: list[str]) -> list[OptimizationRequest]:
 def _outcome(row: OptimizationRequest) -> Outcome:
     if row.status == Status.SUCCEEDED:
         return {"method": row.method, "result": row.result}
-    cancelled = {"code": "cancelled", "detail": "somebody cancelled it", "fields": []}
+    cancelled = error_document("cancelled", "somebody cancelled it")
     return {"method": row.method, "error": row.error or cancelled}

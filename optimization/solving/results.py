@@ -1,4 +1,4 @@
-"""The document of a result: what the row, the cache and the frame hold, alike."""
+"""The documents of a result and an error: what the row, the cache and the frame hold, alike."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -33,6 +33,11 @@ def result_document(
             **market_document(market),
         },
     }
+
+
+def error_document(code: str, message: str, fields: Sequence[str] = ()) -> dict[str, Any]:
+    """Why a request failed, JSON-ready."""
+    return {"code": code, "detail": message, "fields": list(fields)}
 
 
 @dataclass(frozen=True, slots=True)

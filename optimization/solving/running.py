@@ -37,7 +37,7 @@ from optimization.signals import request_progressed
 from optimization.solving import result_cache
 from optimization.solving.frontiers import trace_frontier
 from optimization.solving.problems import build_problem
-from optimization.solving.results import result_document
+from optimization.solving.results import error_document, result_document
 from optimization.tracing import span
 
 logger = logging.getLogger(__name__)
@@ -123,11 +123,10 @@ def _read(quotes: AskedQuotes) -> dict[str, Quote] | None:
 
 
 def _solve(request: OptimizationRequest, quotes: AskedQuotes, lease: Lease) -> dict[str, Any]:
-    is_live = DataParameters.of(request.parameters).include_live
-    market = build_problem(request, quotes=quotes.read() if is_live else None)
+    parameters = DataParameters.of(request.parameters)
+    market = build_problem(request, quotes=quotes.read() if parameters.include_live else None)
     if request.kind == Kind.FRONTIER:
         return trace_frontier(request, market, lease)
-    seed = DataParameters.of(request.parameters).seed
 
     def report(progress: Progress) -> None:
         if lease.state is not LeaseState.HELD:
@@ -141,7 +140,7 @@ def _solve(request: OptimizationRequest, quotes: AskedQuotes, lease: Lease) -> d
     solution = solve(
         market.problem,
         method=Method(request.method),
-        rng=np.random.default_rng(seed),
+        rng=np.random.default_rng(parameters.seed),
         parameters=request.parameters,
         on_progress=report,
     )
@@ -202,8 +201,3 @@ def _overdue(request: OptimizationRequest) -> dict[str, Any]:
     lane, limit = request.lane, _limit(request)
     message = f"stopped, because the limit of the {lane} lane is {limit:g} s"
     return error_document("time_limit", message)
-
-
-def error_document(code: str, message: str, fields: tuple[str, ...] = ()) -> dict[str, Any]:
-    """What the row of a failed request holds."""
-    return {"code": code, "detail": message, "fields": list(fields)}

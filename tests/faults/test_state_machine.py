@@ -27,7 +27,7 @@ from optimization.queue import admission, store
 from optimization.queue.lanes import Lane
 from optimization.queue.reconciliation import reconcile
 from optimization.services import request_begin, request_fail, request_succeed
-from optimization.solving.running import error_document
+from optimization.solving.results import error_document
 from streaming.fanout import history
 from streaming.tasks import republish_missing
 from tests import working
