@@ -3,13 +3,14 @@
 import logging
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
 from typing import Any, Self
 
 from django.conf import settings
 from redis import Redis
 from redis import asyncio as redis_asyncio
+from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
@@ -19,6 +20,9 @@ from redis.retry import Retry
 logger = logging.getLogger(__name__)
 
 Command = tuple[str | bytes | float, ...]
+
+_BACKOFF = ExponentialWithJitterBackoff(base=0.01, cap=0.05)
+"""Seconds before a command is sent once more."""
 
 ASYNC_CONNECTIONS = 4
 """Connections of one client on the event loop, each of which serves thousands of callers."""
@@ -37,9 +41,10 @@ def async_redis_client() -> redis_asyncio.Redis:
     """A client of its own for the running event loop; its owner closes it.
 
     It holds a few connections, however many callers there are at once: when hundreds of clients
-    connect, each one's question waits its turn instead of opening a socket that stays.
+    connect, each one's question waits its turn instead of opening a socket that stays. A command
+    whose connection broke is sent once more, on a new one, as by :func:`redis_client`.
     """
-    pool = redis_asyncio.BlockingConnectionPool.from_url(
+    pool = _AsyncPool.from_url(
         settings.REDIS_URL,
         max_connections=ASYNC_CONNECTIONS,
         timeout=settings.REDIS_TIMEOUT,
@@ -254,12 +259,47 @@ class _RetryOnNewConnection(Retry):
         return super().call_with_retry(do, close_all, *args, **kwargs)
 
 
+class _AsyncPool(redis_asyncio.BlockingConnectionPool):
+    """Connections that share their fate: what befell one of them befell the idle ones, too."""
+
+    def make_connection(self) -> Any:
+        """Make one whose failure closes the idle ones before its second attempt."""
+        connection = super().make_connection()  # type: ignore[no-untyped-call]
+        connection.retry = _AsyncRetryOnNewConnection(self)
+        return connection
+
+    async def close_idle(self) -> None:
+        """Close all connections that nobody uses at this moment."""
+        for connection in self._available_connections:
+            # Without waiting for it: a task that takes one of them meanwhile must find it closed.
+            await connection.disconnect(nowait=True)
+
+
+class _AsyncRetryOnNewConnection(AsyncRetry):
+    """The same on the event loop, for the connections of one pool."""
+
+    def __init__(self, pool: _AsyncPool) -> None:
+        super().__init__(_BACKOFF, retries=1)
+        self._pool = pool
+
+    async def call_with_retry(
+        self, do: Callable[[], Awaitable[Any]], fail: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        """Run ``do``, and again after a failure."""
+
+        async def close_all(*failure: Any) -> None:
+            await fail(*failure)
+            await self._pool.close_idle()
+
+        return await super().call_with_retry(do, close_all, *args, **kwargs)
+
+
 @lru_cache(maxsize=4)
 def _client(url: str) -> Redis:
     return Redis.from_url(
         url,
         socket_timeout=settings.REDIS_TIMEOUT,
         socket_connect_timeout=settings.REDIS_TIMEOUT,
-        retry=_RetryOnNewConnection(ExponentialWithJitterBackoff(base=0.01, cap=0.05), retries=1),
+        retry=_RetryOnNewConnection(_BACKOFF, retries=1),
         retry_on_error=[RedisConnectionError],
     )

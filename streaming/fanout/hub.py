@@ -339,7 +339,10 @@ class Hub:
                     await self._start()
                 await self._check_hearing()
                 for owner in list(self._feeds):
-                    await self._catch_up_with(owner)
+                    try:
+                        await self._catch_up_with(owner)
+                    except (ValueError, TypeError, KeyError):
+                        logger.exception("what is kept for %s was not understood", owner)
                 await self._prices.look(self._channel)
             except (RedisError, OSError) as error:
                 logger.warning("catch-up waits for Redis: %s", error)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -20,7 +21,7 @@ from marketdata.redis_client import (
     redis_key,
     unawaited,
 )
-from tests.proxy import proxying
+from tests.proxy import Proxy, proxying
 
 
 def test_one_client_serves_the_whole_process(redis_server: Redis) -> None:
@@ -211,3 +212,20 @@ def test_lines_that_have_gone_dead_cost_no_caller_an_error(
         proxy.mute()
         assert redis_command("PING") == b"PONG"
         redis_client().close()
+
+
+@pytest.mark.parametrize("breaks", [Proxy.mute, Proxy.reset])
+async def test_dead_lines_cost_no_caller_on_the_event_loop_an_error(
+    redis_socket: str, settings: Settings, breaks: Callable[[Proxy], None]
+) -> None:
+    """However many of them lie idle, and whether or not anything told that they are dead."""
+    settings.REDIS_TIMEOUT = 0.2
+    with proxying(redis_socket) as proxy:
+        settings.REDIS_URL = f"redis://127.0.0.1:{proxy.port}"
+        client = async_redis_client()
+        for _ in range(3):
+            crowd = [client.ping() for _ in range(5 * ASYNC_CONNECTIONS)]
+            assert await asyncio.gather(*crowd) == [True] * len(crowd)
+            await asyncio.to_thread(breaks, proxy)
+            assert await client.ping() is True
+        await client.aclose()

@@ -108,6 +108,20 @@ async def test_bytes_of_somebody_else_end_nothing(listener: Listener, redis_serv
     assert await listener.numbers(1) == [0]
 
 
+async def test_a_spoiled_history_holds_up_nobody_else(
+    opened: Hub, listener: Listener, redis_server: Redis
+) -> None:
+    other = Owner("user:7", 7)
+    stranger = Connection("c2", other, listener.connection.outbox)
+    await opened.join(stranger)
+    redis_server.incr(history.seq_key(other.key))
+    redis_server.xadd(history.stream_key(other.key), {"message": "garbage"}, "1-1")
+    await tell_nobody(0)
+    assert await listener.numbers(1) == [0]
+    await tell_nobody(1)
+    assert await listener.numbers(1) == [1]
+
+
 async def test_news_for_the_moment_need_no_number(listener: Listener) -> None:
     await tell(0)
     await asyncio.to_thread(publish_ephemeral, ADDRESS, frame(1))
