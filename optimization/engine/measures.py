@@ -5,6 +5,7 @@ scalar or shape (p,). Returns are simple, per period; nothing here is annualised
 :func:`describe`.
 """
 
+import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -23,6 +24,14 @@ def variance(W: FloatArray, returns: FloatArray) -> FloatArray:
     return np.asarray(np.var(W @ returns.T, axis=-1, ddof=1))
 
 
+def whole_periods(count: float) -> int:
+    """How many whole periods a tail of ``count`` periods holds.
+
+    A share of T is seldom exact: 0.29 · 100 is 28.999999999999996 in binary, which is 29.
+    """
+    return math.floor(count + 1e-9)
+
+
 def cvar(W: FloatArray, returns: FloatArray, tail: float) -> FloatArray:
     """Mean loss over the worst ``tail`` share of periods, the last one counted in part.
 
@@ -31,8 +40,7 @@ def cvar(W: FloatArray, returns: FloatArray, tail: float) -> FloatArray:
     outcomes = W @ returns.T
     observations = outcomes.shape[-1]
     weight = tail * observations
-    # 0.05 * 1260 is 63.00000000000001 in binary: without the slack it would count a 64th day.
-    whole = int(np.floor(weight + 1e-9))
+    whole = whole_periods(weight)
     if whole == 0:
         return np.asarray(-outcomes.min(axis=-1))
     last = min(whole, observations - 1)
@@ -45,7 +53,7 @@ def value_at_risk(W: FloatArray, returns: FloatArray, tail: float) -> FloatArray
     """Loss that is exceeded in at most the ``tail`` share of periods (an order statistic)."""
     outcomes = W @ returns.T
     observations = outcomes.shape[-1]
-    rank = min(int(np.floor(tail * observations + 1e-9)), observations - 1)
+    rank = min(whole_periods(tail * observations), observations - 1)
     return np.asarray(-np.partition(outcomes, rank, axis=-1)[..., rank])
 
 
@@ -264,7 +272,7 @@ def _largest_fall(net: FloatArray) -> float:
 def _tail_losses(outcomes: FloatArray, tail: float) -> tuple[float, float]:
     """Value at risk and CVaR of one portfolio's outcomes, from one partition of them."""
     weight = tail * len(outcomes)
-    last = min(int(np.floor(weight + 1e-9)), len(outcomes) - 1)
+    last = min(whole_periods(weight), len(outcomes) - 1)
     worst = np.partition(outcomes, last)
     if last == 0:
         return -float(worst[0]), -float(worst[0])

@@ -2,13 +2,14 @@
 
 import numpy as np
 
+from optimization.engine.measures import whole_periods
 from optimization.engine.problem import FloatArray
 
 
 def tail_weights(outcomes: FloatArray, tail: float) -> FloatArray:
     """Probabilities of the worst ``tail`` share of periods, the last one counted in part."""
     count = tail * len(outcomes)
-    whole = min(int(np.floor(count + 1e-9)), len(outcomes))
+    whole = min(whole_periods(count), len(outcomes))
     share = np.zeros(len(outcomes))
     if whole == 0:
         share[int(np.argmin(outcomes))] = 1.0

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from optimization.engine.covariance import Covariance
-from optimization.engine.measures import CostFunction, cost_function, drag_function
+from optimization.engine.measures import CostFunction, cost_function, drag_function, whole_periods
 from optimization.engine.problem import FloatArray, Objective, Problem
 
 
@@ -101,7 +101,7 @@ def _maximize_omega(problem: Problem, _covariance: Covariance) -> CostFunction:
 def _minimize_cvar(problem: Problem, _covariance: Covariance) -> CostFunction:
     risk_free, outcomes = problem.period_risk_free_rate, _outcomes(problem)
     weight = problem.constraints.cvar_confidence * problem.n_observations
-    whole = int(np.floor(weight + 1e-9))
+    whole = whole_periods(weight)
     if whole == 0 or whole >= problem.n_observations:
         return cost_function(problem)
 

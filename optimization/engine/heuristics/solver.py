@@ -10,7 +10,6 @@ import numpy as np
 from optimization.engine.covariance import SAMPLE
 from optimization.engine.description import describe_portfolio
 from optimization.engine.errors import SolverFailureError, UnsupportedProblemError
-from optimization.engine.feasible import FeasibleSet
 from optimization.engine.heuristics.annealing import anneal
 from optimization.engine.heuristics.budget import Budget
 from optimization.engine.heuristics.costs import fast_cost_function
@@ -123,9 +122,10 @@ def _finish(run: Run, problem: Problem) -> dict[str, object]:
     """
     if problem.objective != Objective.MINIMIZE_VALUE_AT_RISK or problem.constraints.beyond_bounds:
         return {}
-    excess, feasible = problem.returns - problem.period_risk_free_rate, FeasibleSet.of(problem)
+    excess = problem.returns - problem.period_risk_free_rate
+    tail, feasible = problem.constraints.cvar_confidence, run.landscape.holdings.feasible
     try:
-        moved = descend(excess, problem.constraints.cvar_confidence, feasible, run.best.weights)
+        moved = descend(excess, tail, feasible, run.best.weights)
     except SolverFailureError:
         return {}
     run.evaluate(moved[np.newaxis])

@@ -10,7 +10,7 @@ import numpy as np
 
 from optimization.engine.convex.highs import TOLERANCE, add_row, check_optimal, new_highs
 from optimization.engine.feasible import FeasibleSet
-from optimization.engine.measures import value_at_risk
+from optimization.engine.measures import value_at_risk, whole_periods
 from optimization.engine.problem import FloatArray
 
 ROUNDS = 50
@@ -36,7 +36,7 @@ def descend(
         SolverFailureError: HiGHS stopped without an answer.
     """
     days = len(returns)
-    beyond = min(int(np.floor(tail * days + 1e-9)), days - 1)
+    beyond = min(whole_periods(tail * days), days - 1)
     weights, least = start, float(value_at_risk(start, returns, tail))
     for _ in range(ROUNDS):
         order = np.argsort(returns @ weights, kind="stable")
