@@ -149,13 +149,17 @@ class Watcher:
             return
         running = {str(self._watched[row].request_id): row for row in self._running}
         ended = OptimizationRequest.objects.filter(request_id__in=running, status__in=TERMINAL)
-        for request_id in ended.values_list("request_id", flat=True):
-            row = running[request_id]
+        rows = [running[name] for name in ended.values_list("request_id", flat=True)]
+        newest = Portfolio.objects.in_bulk([self._watched[row].portfolio.pk for row in rows])
+        for row in rows:
             watched = self._watched[row]
+            # One that is gone is left out of the next book.
+            if portfolio := newest.get(watched.portfolio.pk):
+                self._book.replace(row, portfolios.position_of(portfolio))
+                watched.portfolio = portfolio
+            # Only now: what could not be read is settled at the next tick.
             watched.request_id = None
             self._running.discard(row)
-            watched.portfolio.refresh_from_db()
-            self._book.replace(row, portfolios.position_of(watched.portfolio))
 
     def _evaluate(self, at: float, around: Surroundings) -> list[Fired]:
         """What fires at the tick of epoch seconds ``at``."""

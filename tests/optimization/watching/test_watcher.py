@@ -155,6 +155,23 @@ def test_the_result_becomes_the_new_base_and_rebalances_a_paper_portfolio(
     assert len(asked()) == 2
 
 
+def test_a_result_that_could_not_be_taken_over_is_taken_over_at_the_next_tick(
+    watcher: Watcher, clock: Clock, settings: Settings
+) -> None:
+    settings.OPTIMIZATION_INTERVAL = 60.0
+    portfolio = watch(PriceChangeRule(threshold=0.02))
+    moved = {symbol: price * 1.025 for symbol, price in closes().items()}
+    tick(watcher, clock, moved)
+    run_next(Lane.CONVEX)
+    mine = Portfolio.objects.filter(pk=portfolio.pk)
+    mine.update(symbols=["NOBODY"])
+    clock.now += 61
+    tick(watcher, clock, moved)
+    mine.update(symbols=list(SYMBOLS))
+    tick(watcher, clock, moved)
+    assert len(asked()) == 1
+
+
 def test_held_shares_stay_what_their_owner_said(watcher: Watcher, clock: Clock) -> None:
     portfolio = watch(PriceChangeRule(threshold=0.02), holdings={"AAPL": 10, "KO": 5})
     tick(watcher, clock, {symbol: price * 1.03 for symbol, price in closes().items()})
