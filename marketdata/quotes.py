@@ -105,7 +105,7 @@ class AskedQuotes:
     """
 
     def __init__(self, symbols: Iterable[str]) -> None:
-        self._asked = Asked("HMGET", _quotes_key(), *symbols)
+        self._asked = Asked(*quotes_question(symbols))
         self._told: dict[str, Quote] | None = None
 
     def __enter__(self) -> Self:

@@ -79,12 +79,22 @@ def redis_commands(commands: Sequence[Command]) -> list[Any]:
         replies = _line.ask(commands)
     except (RedisConnectionError, RedisTimeoutError):
         # What befell this connection befell the idle ones, too.
-        redis_client().connection_pool.disconnect(inuse_connections=False)
+        _close_idle()
         replies = _line.ask(commands)
     for reply in replies:
         if isinstance(reply, RedisError):
             raise reply
     return replies
+
+
+def _home() -> tuple[int, str]:
+    """Where a connection is at home; one of another process stays the parent's after a fork."""
+    return os.getpid(), settings.REDIS_URL
+
+
+def _close_idle() -> None:
+    """Close all connections of the pool that nobody uses at this moment."""
+    redis_client().connection_pool.disconnect(inuse_connections=False)
 
 
 class _Line(threading.local):
@@ -95,9 +105,8 @@ class _Line(threading.local):
 
     def ask(self, commands: Sequence[Command]) -> list[Any]:
         """Send commands and read their replies, refusals among them."""
-        home = (os.getpid(), settings.REDIS_URL)
+        home = _home()
         if self._home != home:
-            # A fork shares the parent's connection, which stays the parent's.
             self._home, self._connection = home, None
         if self._connection is None:
             pool = redis_client().connection_pool
@@ -140,9 +149,8 @@ class Unawaited:
             RedisError: Redis cannot be reached; whatever is sent next tries again.
         """
         with self._lock:
-            home = (os.getpid(), settings.REDIS_URL)
+            home = _home()
             if self._home != home:
-                # A fork shares the parent's connection, which stays the parent's.
                 self._home, self._connection, self._unread = home, None, 0
             self._settle()
             if self._is_closed():
@@ -198,7 +206,7 @@ class Asked:
     asked twice: if its connection breaks, ``reply`` asks it again.
     """
 
-    def __init__(self, *command: str) -> None:
+    def __init__(self, *command: str | bytes | float) -> None:
         self._command = command
         self._pool = redis_client().connection_pool
         self._connection: Any = None
@@ -254,7 +262,7 @@ class _RetryOnNewConnection(Retry):
 
         def close_all(*failure: Any) -> None:
             fail(*failure)
-            redis_client().connection_pool.disconnect(inuse_connections=False)
+            _close_idle()
 
         return super().call_with_retry(do, close_all, *args, **kwargs)
 

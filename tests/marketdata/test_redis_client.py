@@ -2,8 +2,9 @@
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -22,6 +23,14 @@ from marketdata.redis_client import (
     unawaited,
 )
 from tests.proxy import Proxy, proxying
+
+
+@contextmanager
+def unreachable_redis(settings: Settings) -> Iterator[None]:
+    """Settings that name an address at which nobody listens."""
+    url, settings.REDIS_URL = settings.REDIS_URL, "unix:///nowhere/valkey.sock"
+    yield
+    settings.REDIS_URL = url
 
 
 def test_one_client_serves_the_whole_process(redis_server: Redis) -> None:
@@ -72,8 +81,7 @@ def test_a_question_whose_connection_breaks_is_asked_again(redis_server: Redis) 
 def test_a_question_that_redis_cannot_be_asked_fails_when_its_answer_is_wanted(
     settings: Settings,
 ) -> None:
-    settings.REDIS_URL = "unix:///nowhere/valkey.sock"
-    with Asked("GET", "word") as asked, pytest.raises(RedisError):
+    with unreachable_redis(settings), Asked("GET", "word") as asked, pytest.raises(RedisError):
         asked.reply()
 
 
@@ -110,11 +118,8 @@ def test_a_connection_that_broke_is_made_again(redis_server: Redis) -> None:
 def test_an_unreachable_redis_is_an_error_and_a_reachable_one_serves_again(
     redis_server: Redis, settings: Settings
 ) -> None:
-    url = settings.REDIS_URL
-    settings.REDIS_URL = "unix:///tmp/nobody-listens-here.sock"
-    with pytest.raises(RedisError):
+    with unreachable_redis(settings), pytest.raises(RedisError):
         unawaited.send("RPUSH", "news", "lost")
-    settings.REDIS_URL = url
     unawaited.send("RPUSH", "news", "after")
     assert heard(redis_server, 1) == [b"after"]
 
@@ -177,11 +182,8 @@ def test_a_forked_child_commands_on_a_connection_of_its_own(redis_server: Redis)
 def test_a_command_to_an_unreachable_redis_is_an_error_until_it_can_be_reached(
     redis_server: Redis, settings: Settings
 ) -> None:
-    url = settings.REDIS_URL
-    settings.REDIS_URL = "unix:///tmp/nobody-listens-here.sock"
-    with pytest.raises(RedisError):
+    with unreachable_redis(settings), pytest.raises(RedisError):
         redis_command("PING")
-    settings.REDIS_URL = url
     assert redis_command("PING") == b"PONG"
 
 
