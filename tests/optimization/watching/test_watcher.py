@@ -95,9 +95,10 @@ def watch(*rules: Rule, **content: Any) -> Portfolio:
     return portfolio_watch(order)
 
 
-def closes() -> dict[str, float]:
+def closes(factor: float = 1.0) -> dict[str, float]:
+    """The last closes, all of them times a factor."""
     window = return_window(SYMBOLS, 252)
-    return dict(zip(SYMBOLS, window.last_closes.tolist(), strict=True))
+    return dict(zip(SYMBOLS, (factor * window.last_closes).tolist(), strict=True))
 
 
 def tick(watcher: Watcher, clock: Clock, prices: Mapping[str, float]) -> None:
@@ -107,6 +108,15 @@ def tick(watcher: Watcher, clock: Clock, prices: Mapping[str, float]) -> None:
     }
     record_quotes(quotes.values())
     watcher.on_tick(quotes)
+
+
+def optimised(watcher: Watcher, clock: Clock) -> tuple[Portfolio, dict[str, float]]:
+    """A portfolio whose rule fired and whose optimisation has ended, and the prices at which."""
+    portfolio = watch(PriceChangeRule(threshold=0.02))
+    moved = closes(1.025)
+    tick(watcher, clock, moved)
+    run_next(Lane.CONVEX)
+    return portfolio, moved
 
 
 def asked() -> list[OptimizationRequest]:
@@ -136,10 +146,7 @@ def test_the_result_becomes_the_new_base_and_rebalances_a_paper_portfolio(
     watcher: Watcher, clock: Clock, settings: Settings
 ) -> None:
     settings.OPTIMIZATION_INTERVAL = 60.0
-    portfolio = watch(PriceChangeRule(threshold=0.02))
-    moved = {symbol: price * 1.025 for symbol, price in closes().items()}
-    tick(watcher, clock, moved)
-    run_next(Lane.CONVEX)
+    portfolio, moved = optimised(watcher, clock)
     portfolio.refresh_from_db()
     (request,) = asked()
     assert request.status == Status.SUCCEEDED
@@ -159,10 +166,7 @@ def test_a_result_that_could_not_be_taken_over_is_taken_over_at_the_next_tick(
     watcher: Watcher, clock: Clock, settings: Settings
 ) -> None:
     settings.OPTIMIZATION_INTERVAL = 60.0
-    portfolio = watch(PriceChangeRule(threshold=0.02))
-    moved = {symbol: price * 1.025 for symbol, price in closes().items()}
-    tick(watcher, clock, moved)
-    run_next(Lane.CONVEX)
+    portfolio, moved = optimised(watcher, clock)
     mine = Portfolio.objects.filter(pk=portfolio.pk)
     mine.update(symbols=["NOBODY"])
     clock.now += 61
@@ -174,7 +178,7 @@ def test_a_result_that_could_not_be_taken_over_is_taken_over_at_the_next_tick(
 
 def test_held_shares_stay_what_their_owner_said(watcher: Watcher, clock: Clock) -> None:
     portfolio = watch(PriceChangeRule(threshold=0.02), holdings={"AAPL": 10, "KO": 5})
-    tick(watcher, clock, {symbol: price * 1.03 for symbol, price in closes().items()})
+    tick(watcher, clock, closes(1.03))
     run_next(Lane.CONVEX)
     portfolio.refresh_from_db()
     assert portfolio.shares == [10.0, 5.0, 0.0]
@@ -253,7 +257,7 @@ def test_what_the_full_queue_refuses_is_asked_for_again(
         Submission(owner=OWNER, client_id="test", symbols=("AAPL", "KO"), parameters=lookback)
     )
     watch(PriceChangeRule(threshold=0.02))
-    moved = {symbol: price * 1.03 for symbol, price in closes().items()}
+    moved = closes(1.03)
     tick(watcher, clock, moved)
     assert len(asked()) == 1
     run_next(Lane.CONVEX)
@@ -266,7 +270,7 @@ def test_automatic_runs_leave_half_of_the_queue_to_those_who_ask(
 ) -> None:
     settings.MAX_QUEUE_SIZE = 4
     watched = [watch(PriceChangeRule(threshold=0.02)).portfolio_id for _ in range(4)]
-    moved = {symbol: price * 1.03 for symbol, price in closes().items()}
+    moved = closes(1.03)
     tick(watcher, clock, moved)
     tick(watcher, clock, moved)
     assert [request.portfolio_id for request in asked()] == watched[:2]
@@ -355,7 +359,7 @@ def test_a_portfolio_that_is_watched_no_longer_fires_no_more(
     portfolio = watch(PriceChangeRule(threshold=0.01))
     tick(watcher, clock, closes())
     portfolio_unwatch(OWNER, portfolio.portfolio_id)
-    tick(watcher, clock, {symbol: price * 1.5 for symbol, price in closes().items()})
+    tick(watcher, clock, closes(1.5))
     assert asked() == []
 
 
