@@ -156,6 +156,9 @@ class WarmStarts:
             problem: What to solve; method mean_variance.
             parameters: As for :func:`optimization.engine.solve`: ``covariance``.
 
+        Returns:
+            The solution; ``warm_start`` of its diagnostics says whether a last one was begun from.
+
         Raises:
             EngineError: See ``optimization.engine.errors``.
         """
@@ -171,4 +174,5 @@ class WarmStarts:
         solution, self._left[key] = solver.solve_and_report(instance, warm)
         while len(self._left) > self._most:
             self._left.popitem(last=False)
-        return solution
+        facts = {**solution.diagnostics, "warm_start": warm is not solver.COLD}
+        return replace(solution, diagnostics=facts)

@@ -18,6 +18,11 @@ from optimization.solving.problems import LiveReturn, build_problem
 TOLERANCE = 1e-9
 """Largest difference of any weight that counts as the same."""
 
+WARM = (
+    "; this run began where the last one of its watched portfolio had ended, so that of several"
+    " portfolios that are optimal alike it may have found another"
+)
+
 
 class Command(BaseCommand):
     """Repeat a recorded run from its record alone: same bars, same parameters, same seed."""
@@ -61,6 +66,7 @@ class Command(BaseCommand):
         if not agrees:
             raise CommandError(
                 f"the weights differ by up to {largest:.3g}, more than {TOLERANCE:g}"
+                + (WARM if result["metadata"].get("warm_start") else "")
             )
         if not options["json"]:
             self.stdout.write(f"Agrees: largest difference {largest:.3g}, at most {TOLERANCE:g}")

@@ -78,6 +78,16 @@ def test_other_weights_are_a_failure() -> None:
         _reproduce(request.request_id)
 
 
+def test_a_warm_start_is_named_where_weights_differ() -> None:
+    request = _record(Method.MEAN_VARIANCE)
+    assert request.result is not None
+    request.result["weights"]["AAPL"] += 1e-6
+    request.result["metadata"]["warm_start"] = True
+    request.save()
+    with pytest.raises(CommandError, match=r"differ by up to 1e-06.*may have found another"):
+        _reproduce(request.request_id)
+
+
 def test_what_has_no_result_cannot_be_repeated() -> None:
     request = _record(Method.MEAN_VARIANCE)
     OptimizationRequest.objects.update(status=Status.CANCELLED)

@@ -122,9 +122,11 @@ def test_a_warm_start_gives_the_answer_of_a_cold_one(
     bounds = {} if objective == Objective.RISK_PARITY else {"max_weight": 0.4}
     template = make_problem(20, 504, objective, **bounds)
     starts = WarmStarts(2)
+    leaves_something = objective not in (Objective.MAXIMIZE_RETURN, Objective.RISK_PARITY)
     for step in (0, 1, 2, 30):
         moved = window(sp500, 1000 + step, 504, template)
         warm: Any = starts.solve("portfolio", moved)
+        assert warm.diagnostics["warm_start"] is (leaves_something and step > 0)
         assert warm.weights == pytest.approx(solve(moved).weights, abs=1e-9)
         assert warm.optimality_gap <= 1e-8
         assert warm.max_violation <= 1e-9
