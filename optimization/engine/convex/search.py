@@ -16,7 +16,7 @@ from optimization.engine.errors import (
     InvalidProblemError,
     SolverFailureError,
 )
-from optimization.engine.problem import Description, Progress, Solution
+from optimization.engine.problem import Description, Problem, Progress, Solution
 from optimization.engine.registry import SolveContext
 
 TIME_LIMIT = 10.0
@@ -182,9 +182,20 @@ def _check_forced_sizes(instance: Instance, least: float) -> None:
     if not len(small):
         return
     asset = int(small[np.argmin(largest[small])])
+    symbol = instance.problem.symbols[asset]
     raise InfeasibleProblemError(
-        f"the bounds of {instance.problem.symbols[asset]} hold it at no more than"
-        f" {largest[asset]:.6g} and min_position is {least:g}; lower min_position to"
-        f" {largest[asset]:.6g} or widen its bounds",
-        ["constraints.min_position", "constraints.asset_bounds"],
+        f"the bounds of {symbol} hold it at no more than {largest[asset]:.6g} and min_position is"
+        f" {least:g}; lower min_position to {largest[asset]:.6g} or widen its bounds",
+        ["constraints.min_position", *_bound_fields(instance.problem, symbol)],
     )
+
+
+def _bound_fields(problem: Problem, symbol: str) -> list[str]:
+    """The fields that bound an asset: its own, and what all share where it has none."""
+    own = problem.constraints.asset_bounds.get(symbol)
+    return [
+        f"constraints.{side}"
+        if own is None or getattr(own, side) is None
+        else f"constraints.asset_bounds.{symbol}.{side}"
+        for side in ("min_weight", "max_weight")
+    ]

@@ -115,7 +115,23 @@ def test_bounds_that_hold_less_than_a_position_may_be_are_named(
         InfeasibleProblemError, match=r"AMD hold it at no more than 0\.05"
     ) as caught:
         solve(problem)
-    assert "constraints.min_position" in caught.value.fields
+    own = "constraints.asset_bounds.AMD"
+    fields = ("constraints.min_position", f"{own}.min_weight", f"{own}.max_weight")
+    assert caught.value.fields == fields
+
+
+def test_a_smallest_weight_of_all_is_named_where_it_holds_less_than_a_position_may_be(
+    make_problem: Any,
+) -> None:
+    bounds = {"AMD": AssetBounds(max_weight=0.05)}
+    problem = make_problem(6, 252, min_weight=0.01, min_position=0.1, asset_bounds=bounds)
+    with pytest.raises(InfeasibleProblemError) as caught:
+        solve(problem)
+    assert caught.value.fields == (
+        "constraints.min_position",
+        "constraints.min_weight",
+        "constraints.asset_bounds.AMD.max_weight",
+    )
 
 
 def test_assets_that_the_bounds_hold_are_no_branch_of_the_search(make_problem: Any) -> None:
