@@ -28,12 +28,9 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.command_line import benchmark_options
+from benchmarks.load import HANDSHAKE, PING, PONG, TEXT, masked
 from tests.valkey import start_valkey
 
-HANDSHAKE = (
-    "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-)
 SUBSCRIBE = b'{"type":"subscribe","data":{"topic":"price_updates"}}'
 SYMBOL = "TICK"
 
@@ -100,7 +97,7 @@ class Client(asyncio.Protocol):
     def connection_made(self, transport: Any) -> None:
         """Ask for the upgrade."""
         self.transport = transport
-        transport.write(HANDSHAKE.format(path="/ws").encode())
+        transport.write(HANDSHAKE)
 
     def connection_lost(self, error: Exception | None) -> None:
         """Say so to who waits for the upgrade."""
@@ -120,12 +117,12 @@ class Client(asyncio.Protocol):
                 return
             self.upgraded, self.buffer = True, rest
             if self.subscribe:
-                self.transport.write(_masked(1, SUBSCRIBE))
+                self.transport.write(masked(TEXT, SUBSCRIBE))
             self.open.set_result(None)
         for opcode, payload in self._frames():
-            if opcode == 9:
-                self.transport.write(_masked(10, payload))
-            elif opcode == 1 and b'"price_update"' in payload[:40]:
+            if opcode == PING:
+                self.transport.write(masked(PONG, payload))
+            elif opcode == TEXT and b'"price_update"' in payload[:40]:
                 self.received.messages.append((arrived, id(self), payload))
 
     def _frames(self) -> list[tuple[int, bytes]]:
@@ -141,10 +138,6 @@ class Client(asyncio.Protocol):
             found.append((opcode, self.buffer[start : start + size]))
             self.buffer = self.buffer[start + size :]
         return found
-
-
-def _masked(opcode: int, payload: bytes) -> bytes:
-    return bytes([0x80 | opcode, 0x80 | len(payload)]) + b"\0\0\0\0" + payload
 
 
 async def connect(port: int, count: int, subscribe: bool, received: Received) -> list[Client]:
@@ -264,7 +257,7 @@ async def ours(port: int, pid: int, options: argparse.Namespace) -> dict[str, fl
         await asyncio.sleep(2)
         figures["idle_kib_per_connection"] = round((resident_kib(pid) - before) / options.idle, 1)
         for client in idle:
-            client.transport.write(_masked(1, SUBSCRIBE))
+            client.transport.write(masked(TEXT, SUBSCRIBE))
         # Each is told the newest price when it has subscribed.
         await _quiet(received, MAKES_UP_SECONDS)
         received.messages.clear()
