@@ -64,6 +64,11 @@ class SearchState:
 
 @dataclass(order=True)
 class _Node:
+    """Decisions that are still open: of equal bounds the last one comes first.
+
+    Where nothing bounds a ratio, that leads down to what may be held.
+    """
+
     bound: float
     order: int
     decisions: Decisions = field(compare=False)
@@ -154,7 +159,7 @@ class _Search:
             # What gains without risk may hold more assets than are allowed: nothing bounds this
             # node, and its children tell.
             weights = np.zeros(len(decisions))
-            heapq.heappush(self.heap, _Node(-np.inf, self.nodes, decisions, weights))
+            heapq.heappush(self.heap, _Node(-np.inf, -self.nodes, decisions, weights))
             return
         value, gap = answer.certificate.value, answer.certificate.gap
         bound = value - (gap * abs(value) if np.isfinite(gap) else np.inf)
@@ -165,7 +170,7 @@ class _Search:
         if self._obeys(answer.weights):
             self.best = answer
             return
-        heapq.heappush(self.heap, _Node(bound, self.nodes, decisions, answer.weights))
+        heapq.heappush(self.heap, _Node(bound, -self.nodes, decisions, answer.weights))
 
     def dive(self, weights: FloatArray) -> None:
         """Look for a first portfolio among the largest positions of a relaxation."""
@@ -234,10 +239,16 @@ class _Search:
         """The result, with what is still open as its bound."""
         if self.best is None:
             if self.heap:
+                constraints = self.instance.problem.constraints
+                asked = [
+                    f"constraints.{name}"
+                    for name in ("max_assets", "min_position")
+                    if getattr(constraints, name) is not None
+                ]
                 raise SolverFailureError(
-                    "no portfolio with so few assets was found in time; raise"
-                    " parameters.time_limit or max_assets",
-                    ["parameters.time_limit", "constraints.max_assets"],
+                    f"no portfolio within {' and '.join(asked)} was found in time; raise"
+                    " parameters.time_limit, or let go of one of them",
+                    ["parameters.time_limit", *asked],
                 )
             raise InfeasibleProblemError(
                 "no portfolio within max_assets and min_position satisfies the other"

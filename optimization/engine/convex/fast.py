@@ -18,7 +18,7 @@ from optimization.engine.convex.quadratic import Mask, QuadraticProgramme
 from optimization.engine.convex.ratio import Tangency, holds_nothing, maximise_ratio
 from optimization.engine.convex.region import Row
 from optimization.engine.convex.sortino import maximise_sortino
-from optimization.engine.convex.volatility import lies_on_frontier, maximise_within
+from optimization.engine.convex.volatility import lies_on_frontier, optimum_on_limit
 from optimization.engine.errors import SolverFailureError
 from optimization.engine.problem import FloatArray, Objective
 
@@ -106,26 +106,13 @@ def solve_fast(instance: Instance, warm: Warm = COLD) -> FastOutcome:
         InfeasibleProblemError: No portfolio satisfies the constraints.
         SolverFailureError: It did not settle; the general path may.
     """
-    outcome = _solve_by_patterns(instance, warm)
-    if all(
-        instance.covariance.variance(outcome.weights - origin) <= limit**2
-        for _, limit, origin in instance.cones
-    ):
-        return outcome
-    if not lies_on_frontier(instance):
-        raise SolverFailureError("a limit on a deviation binds, which this path does not know")
-    return replace(outcome, weights=maximise_within(instance), solver="daqp", polish=None)
-
-
-def _solve_by_patterns(instance: Instance, warm: Warm) -> FastOutcome:
-    """The optimum under all constraints but limits on deviations."""
-    region, solve = instance.region, _PATHS[instance.objective]
-    if region.is_linear or instance.objective == Objective.MAXIMIZE_RETURN:
-        return solve(instance, warm)
+    region = instance.region
+    if region.is_linear or (region.has_costs and instance.objective == Objective.MAXIMIZE_RETURN):
+        return _solve_within_limits(instance, warm)
     rows = region.rows
     for _ in range(PATTERNS):
         flat = replace(region.without_trades(), rows=rows)
-        outcome = solve(instance.with_region(flat), warm)
+        outcome = _solve_within_limits(instance.with_region(flat), warm)
         exceeded = tuple(exceeded_patterns(region, outcome.weights, EXCEEDED))
         if not exceeded:
             return outcome
@@ -133,6 +120,19 @@ def _solve_by_patterns(instance: Instance, warm: Warm) -> FastOutcome:
             break
         rows, warm = (*rows, *exceeded), outcome.warm
     raise SolverFailureError("limits on trades are exceeded, whichever sign patterns are added")
+
+
+def _solve_within_limits(instance: Instance, warm: Warm) -> FastOutcome:
+    """The optimum of a linear region within the limits on deviations."""
+    outcome = _PATHS[instance.objective](instance, warm)
+    if all(
+        instance.covariance.variance(outcome.weights - origin) <= limit**2
+        for _, limit, origin in instance.cones
+    ):
+        return outcome
+    if not lies_on_frontier(instance):
+        raise SolverFailureError("a limit on a deviation binds, which this path does not know")
+    return replace(outcome, weights=optimum_on_limit(instance), solver="daqp", polish=None)
 
 
 def _are_alike(one: Row, other: Row) -> bool:

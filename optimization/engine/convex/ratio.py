@@ -40,6 +40,9 @@ SETTLED = 1e-13
 ROUNDING = 1e-14
 """A weight or a row's value this small beside what it is the sum of is nothing at all."""
 
+PAST = 1e-6
+"""How far past a known bound, relative to it, a face's own tilt may still be right."""
+
 RISKLESS = "no asset has any risk"
 
 
@@ -308,7 +311,7 @@ def _by_tilting(
                 tilt = target
                 break
         # Where the face leads past what is known of the maximum, halving comes nearer to it.
-        inside = low < target < high
+        inside = low * (1.0 - PAST) < target < high * (1.0 + PAST)
         tilt = target if inside else min(4.0 * tilt, 0.5 * (low + high))
     if weights is None:
         raise SolverFailureError("the tilt of the tangency portfolio did not settle")

@@ -25,6 +25,10 @@ ROUGH = 1e-7
 """Violation of a constraint up to which a portfolio still shows what is possible."""
 
 
+ENDLESS = 1e3
+"""A ratio per period beyond which a risk of rounding's size is none: of less gain, it is a risk."""
+
+
 def check_solvable(instance: Instance) -> None:
     """Refuse a problem without a portfolio, or a ratio without a maximum.
 
@@ -128,6 +132,8 @@ def check_bounded(instance: Instance, weights: FloatArray) -> None:
     rounding = RISKLESS * instance.gain_scale * float(np.abs(weights).sum())
     if parts.numerator <= rounding or parts.denominator > max(rounding, RISKLESS * parts.numerator):
         return
+    if parts.numerator < ENDLESS * parts.denominator:
+        return  # next to nothing held of what moves: a small risk for a small gain
     largest = np.argsort(-np.abs(weights))[:3]
     names = ", ".join(instance.problem.symbols[asset] for asset in largest if weights[asset])
     raise UnboundedProblemError(

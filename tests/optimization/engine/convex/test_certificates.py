@@ -208,6 +208,19 @@ def test_clusters_without_any_risk_are_refused_by_name(seed: int) -> None:
         # Bounds that hold assets decide for the search from its first node on.
         (Objective.MAXIMIZE_SORTINO, 3242, "certified"),
         (Objective.MINIMIZE_CVAR, 3554, "infeasible"),
+        # Nearly everything in what never moves: a risk of rounding's size, and a gain likewise.
+        (Objective.MAXIMIZE_DIVERSIFICATION, 2746, "certified"),
+        (Objective.MAXIMIZE_DIVERSIFICATION, 4320, "certified"),
+        (Objective.MAXIMIZE_DIVERSIFICATION, 6840, "certified"),
+        (Objective.MAXIMIZE_SORTINO, 8541, "certified"),
+        # Hardly any period, so that of most holdings some portfolio gains without risk.
+        (Objective.MAXIMIZE_DIVERSIFICATION, 6462, "unbounded"),
+        (Objective.MAXIMIZE_SORTINO, 7584, "unbounded"),
+        # A tracking error and a leverage at every node of a search.
+        (Objective.MAXIMIZE_DIVERSIFICATION, 3705, "certified"),
+        # A face's own tilt just past what is known of the one that meets a deviation.
+        (Objective.MAXIMIZE_RETURN, 280, "certified"),
+        (Objective.MAXIMIZE_RETURN, 316, "certified"),
     ],
 )
 def test_what_the_campaign_found_stays_mended(objective: Objective, seed: int, kind: str) -> None:
