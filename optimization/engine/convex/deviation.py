@@ -13,16 +13,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from optimization.engine.convex.instance import Instance
+from optimization.engine.convex.instance import Cone, Instance
 from optimization.engine.convex.patterns import exceeded_patterns
 from optimization.engine.convex.quadratic import Face, Mask, QuadraticProgramme
 from optimization.engine.convex.region import Region, Row
 from optimization.engine.covariance import Covariance
 from optimization.engine.errors import InfeasibleProblemError, SolverFailureError
 from optimization.engine.problem import FloatArray
-
-Cone = tuple[str, float, FloatArray]
-"""Request field, limit and origin of a limit on a deviation."""
 
 ALLOWED = 1e-9
 """Relative excess over a limit that is rounding."""
@@ -125,10 +122,10 @@ class Mixtures:
         covariance = covariance.for_many()
         self.covariance = covariance
         self.region = region
-        self.origins = np.array([origin for _, _, origin in cones])
+        self.origins = np.array([cone.origin for cone in cones])
         self.pulls = np.array([-covariance.times(origin) for origin in self.origins])
         floor = NOTHING**2 * covariance.mean_variance
-        self.limits = np.array([max(limit**2, floor) for _, limit, _ in cones])
+        self.limits = np.array([max(cone.limit**2, floor) for cone in cones])
         self.found: dict[float, Nearest] = {}
         self.cuts: list[Row] = []
         self.programme = self._within(None)

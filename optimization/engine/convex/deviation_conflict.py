@@ -9,9 +9,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from optimization.engine.convex.deviation import ALLOWED, Cone, Mixed, Mixtures
+from optimization.engine.convex.deviation import ALLOWED, Mixed, Mixtures
 from optimization.engine.convex.explain import YEAR
-from optimization.engine.convex.instance import Instance
+from optimization.engine.convex.instance import Cone, Instance
 from optimization.engine.convex.limits import MOST, Limit, error_of, limits_of, raise_to
 from optimization.engine.convex.region import Region, region_of
 from optimization.engine.errors import InfeasibleProblemError, SolverFailureError
@@ -42,11 +42,11 @@ def deviation_error(instance: Instance, mixtures: Mixtures | None = None) -> Inf
         mends = [raise_to(name, value)(0.0) for name, value in conflict.mends(tight)]
     except SolverFailureError:
         return _unproven(cones)
-    return error_of([*(name for name, _, _ in tight), *(limit.field for limit in kept)], mends)
+    return error_of([*(cone.field for cone in tight), *(limit.field for limit in kept)], mends)
 
 
 def _unproven(cones: Sequence[Cone]) -> InfeasibleProblemError:
-    return error_of([name for name, _, _ in cones] or ["constraints"], [])
+    return error_of([cone.field for cone in cones] or ["constraints"], [])
 
 
 class _Conflict:
@@ -94,10 +94,9 @@ class _Conflict:
         for which, cone in enumerate(self.cones):
             weights = self.mixtures.least(which) if cone in tight else None
             if weights is not None:
-                name, _, origin = cone
-                least = float(np.sqrt(self.covariance.variance(weights - origin)))
+                least = float(np.sqrt(self.covariance.variance(weights - cone.origin)))
                 value = least * YEAR * (1 + 10 * ALLOWED)
-                found.append((name.removeprefix("constraints."), value))
+                found.append((cone.field.removeprefix("constraints."), value))
         return found
 
 

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,6 +23,20 @@ NOTHING = 1e-12
 
 CONSTANT = 1e-13
 """A deviation this small beside the returns themselves is rounding."""
+
+
+class Cone(NamedTuple):
+    """A limit on the deviation per period of w − origin.
+
+    Attributes:
+        field: Path of the request field.
+        limit: Largest deviation.
+        origin: Shape (n,).
+    """
+
+    field: str
+    limit: float
+    origin: FloatArray
 
 
 @dataclass(frozen=True)
@@ -107,24 +122,24 @@ class Instance:
         return self.return_scale
 
     @lazy_property
-    def deviations(self) -> tuple[tuple[str, float, FloatArray], ...]:
-        """Limits on the deviation per period of w − origin: request field, limit, origin."""
+    def deviations(self) -> tuple[Cone, ...]:
+        """The limits on deviations."""
         constraints, year = self.problem.constraints, math.sqrt(TRADING_DAYS)
         found = []
         if constraints.target_volatility is not None:
             origin = np.zeros(self.region.n_assets)
             limit = constraints.target_volatility / year
-            found.append(("constraints.target_volatility", limit, origin))
+            found.append(Cone("constraints.target_volatility", limit, origin))
         if constraints.max_tracking_error is not None:
             origin = weights_by_symbol(self.problem, constraints.benchmark_weights)
             limit = constraints.max_tracking_error / year
-            found.append(("constraints.max_tracking_error", limit, origin))
+            found.append(Cone("constraints.max_tracking_error", limit, origin))
         return tuple(found)
 
     @lazy_property
-    def cones(self) -> tuple[tuple[str, float, FloatArray], ...]:
+    def cones(self) -> tuple[Cone, ...]:
         """The deviations that may be more than nothing; the others are rows of the region."""
-        return tuple(item for item in self.deviations if not self._allows_none(item[1]))
+        return tuple(cone for cone in self.deviations if not self._allows_none(cone.limit))
 
     def _allows_none(self, limit: float) -> bool:
         return limit <= NOTHING * float(np.sqrt(self.variance_scale))

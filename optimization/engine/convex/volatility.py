@@ -32,9 +32,9 @@ def lies_on_frontier(instance: Instance) -> bool:
     """Whether a binding limit leaves nothing to do but to find the point of a frontier."""
     if len(instance.cones) != 1 or not instance.region.is_linear:
         return False
-    name, _, _ = instance.cones[0]
     if instance.objective == Objective.MAXIMIZE_RETURN:
         return True
+    name = instance.cones[0].field
     if instance.objective == Objective.MINIMIZE_VARIANCE:
         return name == TRACKING_ERROR
     return name == VOLATILITY and instance.objective in EFFICIENT
