@@ -8,7 +8,7 @@ from redis.exceptions import RedisError
 
 from optimization.periodic import is_due
 from optimization.queue import reconciliation
-from optimization.queue.lanes import Lane, served_lanes
+from optimization.queue.lanes import Lane, may_stand_by, served_lanes
 from optimization.queue.shares import HELP
 from optimization.queue.tokens import RUN_LANE
 from optimization.solving import frontiers, running
@@ -18,10 +18,10 @@ logger = logging.getLogger(__name__)
 
 @shared_task(name=RUN_LANE, bind=True)
 def run_lane(self: Any, lane: str) -> None:
-    """Run what waits in a lane; stand by for more unless this worker has other lanes, too."""
+    """Run what waits in a lane, and stand by for more where this worker may."""
     lanes = served_lanes(self.app.amqp.queues.consume_from)
     try:
-        running.run_lane(Lane(lane), stands_by=len(lanes) == 1)
+        running.run_lane(Lane(lane), stands_by=may_stand_by(lanes))
     except RedisError as error:
         logger.warning("the %s lane waits for Redis: %s", lane, error)
 

@@ -1,6 +1,6 @@
 """Which queue a method waits in, so that a slow method never delays a fast one."""
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from enum import StrEnum
 
 from optimization.engine.problem import Method
@@ -27,3 +27,8 @@ LANES: Mapping[Method, Lane] = {
 def served_lanes(queue_names: Container[str]) -> list[Lane]:
     """The lanes among a worker's queues."""
     return [lane for lane in Lane if lane.value in queue_names]
+
+
+def may_stand_by(lanes: Sequence[Lane]) -> bool:
+    """Whether a worker of these lanes may have a process wait in one: not if another needs it."""
+    return len(lanes) == 1

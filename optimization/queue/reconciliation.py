@@ -7,7 +7,7 @@ from django.utils import timezone
 from optimization.models import ACTIVE, OptimizationRequest
 from optimization.queue import admission
 from optimization.queue.expectation import PROMPT_LANES, call_expected
-from optimization.queue.lanes import Lane
+from optimization.queue.lanes import Lane, may_stand_by
 from optimization.queue.tokens import send_token
 from optimization.services import request_readmit
 
@@ -29,7 +29,7 @@ def reconcile() -> int:
 class Sweeper:
     """Sends tokens for requests that nobody serves, once they were seen so twice in a row.
 
-    And for requests that are expected, where the worker has one lane and can stand by for them.
+    And for requests that are expected, where the worker's processes can stand by for them.
 
     Args:
         lanes: Where to look.
@@ -39,6 +39,7 @@ class Sweeper:
     def __init__(self, lanes: list[Lane], processes: int) -> None:
         self._processes = processes
         self._unserved = dict.fromkeys(lanes, False)
+        self._prompt = PROMPT_LANES.intersection(lanes) if may_stand_by(lanes) else ()
 
     def sweep(self) -> None:
         """Look at each lane once."""
@@ -48,6 +49,5 @@ class Sweeper:
                 for _ in range(min(load.waiting + load.lost, self._processes)):
                     send_token(lane)
             self._unserved[lane] = load.is_unserved and not was_unserved
-        if len(self._unserved) == 1:
-            for lane in self._unserved.keys() & PROMPT_LANES:
-                call_expected(lane)
+        for lane in self._prompt:
+            call_expected(lane)
