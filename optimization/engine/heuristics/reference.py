@@ -1,6 +1,7 @@
 """The exact optimum that a search is measured against."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -49,7 +50,6 @@ def reference_of(problem: Problem, covariance: Covariance, budget_low: float) ->
         InfeasibleProblemError: Even the convex problem has no portfolio, or a ratio no maximum.
     """
     relaxed = relax(problem, budget_low)
-    exact = relaxed is problem
     try:
         if relaxed.objective in EXACT_RATIOS:
             return _ratio_reference(problem, relaxed, budget_low)
@@ -64,8 +64,8 @@ def reference_of(problem: Problem, covariance: Covariance, budget_low: float) ->
     value = float(fast_cost_function(relaxed, covariance)(solution.weights))
     if gap is None or not np.isfinite(gap) or not np.isfinite(value):
         return Reference(None, solution.weights, "no bound: the exact answer has no certificate")
-    basis = _basis(problem, "mean_variance", exact=exact)
-    return Reference(value - gap * abs(value), solution.weights, basis, exact)
+    bound, basis = value - gap * abs(value), _basis(problem, "mean_variance")
+    return Reference(bound, solution.weights, basis, relaxed is problem)
 
 
 def _ratio_reference(problem: Problem, relaxed: Problem, budget_low: float) -> Reference:
@@ -80,19 +80,18 @@ def _ratio_reference(problem: Problem, relaxed: Problem, budget_low: float) -> R
         best = EXACT_RATIOS[relaxed.objective](relaxed, feasible, project(equal, feasible)[0])
     except NoExcessReturnError as error:
         return Reference(None, None, f"no bound: {error.message}")
-    exact = relaxed is problem
-    return Reference(
-        best.bound, best.weights, _basis(problem, "cutting planes", exact=exact), exact
-    )
+    basis = _basis(problem, "cutting planes")
+    return Reference(best.bound, best.weights, basis, relaxed is problem)
 
 
 _DISCRETE = ("max_assets", "min_position", "lot_size", "fixed_fee")
+"""What is not convex."""
 
 
-def _basis(problem: Problem, solver: str, *, exact: bool) -> str:
-    if exact:
-        return f"exact optimum of the same problem by {solver}"
+def _basis(problem: Problem, solver: str) -> str:
     used = [name for name in _DISCRETE if getattr(problem.constraints, name) is not None]
+    if not used:
+        return f"exact optimum of the same problem by {solver}"
     return f"exact optimum by {solver} without {' and '.join(used)}: the true gap is at most this"
 
 
@@ -102,9 +101,8 @@ def relax(problem: Problem, budget_low: float) -> Problem:
     Whole shares leave cash, so the weights then sum to at least ``budget_low``.
     """
     constraints = problem.constraints
-    relaxed = replace(
-        constraints, max_assets=None, min_position=None, lot_size=None, fixed_fee=None
-    )
+    without: dict[str, Any] = dict.fromkeys(_DISCRETE)
+    relaxed = replace(constraints, **without)
     if constraints.lot_size is not None:
         invested = Group(name="invested", symbols=problem.symbols, min_weight=budget_low)
         relaxed = replace(relaxed, sum_to_one=False, groups=(invested,))
