@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from optimization.engine.convex.certificate import Certificate, Evidence
-from optimization.engine.convex.instance import Instance
+from optimization.engine.convex.instance import TRACKING_ERROR, VOLATILITY, Instance
 from optimization.engine.convex.linear import LinearOptimum, minimise_linear
 from optimization.engine.convex.region import TARGET_RETURN, Region, Row
 from optimization.engine.errors import InfeasibleProblemError
@@ -29,8 +29,8 @@ SMALL_FRACTION = 1e-4
 YEAR = float(np.sqrt(TRADING_DAYS))
 
 WORDS = {
-    "constraints.target_volatility": "the target volatility",
-    "constraints.max_tracking_error": "the largest tracking error",
+    VOLATILITY: "the target volatility",
+    TRACKING_ERROR: "the largest tracking error",
 }
 """How sentences call what a limit on a deviation limits."""
 

@@ -13,6 +13,8 @@ from optimization.engine.moments import Estimate, Sums, estimate_covariance
 from optimization.engine.objectives import BY_COVARIANCE
 from optimization.engine.problem import TRADING_DAYS, FloatArray, Objective, Problem
 
+VOLATILITY, TRACKING_ERROR = "constraints.target_volatility", "constraints.max_tracking_error"
+
 TINY = float(np.finfo(np.float64).tiny)
 
 HELD = 1e-9
@@ -129,11 +131,11 @@ class Instance:
         if constraints.target_volatility is not None:
             origin = np.zeros(self.region.n_assets)
             limit = constraints.target_volatility / year
-            found.append(Cone("constraints.target_volatility", limit, origin))
+            found.append(Cone(VOLATILITY, limit, origin))
         if constraints.max_tracking_error is not None:
             origin = weights_by_symbol(self.problem, constraints.benchmark_weights)
             limit = constraints.max_tracking_error / year
-            found.append(Cone("constraints.max_tracking_error", limit, origin))
+            found.append(Cone(TRACKING_ERROR, limit, origin))
         return tuple(found)
 
     @lazy_property

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from optimization.engine.convex.instance import Instance
+from optimization.engine.convex.instance import TRACKING_ERROR, VOLATILITY, Instance
 from optimization.engine.convex.linear import minimise_linear
 from optimization.engine.convex.quadratic import Face, QuadraticProgramme
 from optimization.engine.errors import InfeasibleProblemError, SolverFailureError
@@ -21,8 +21,6 @@ ROUNDS = 60
 SETTLED = 1e-11
 PAST = 1e-6
 """How far past a known bound, relative to it, a face's own t may still be right."""
-
-VOLATILITY, TRACKING_ERROR = "constraints.target_volatility", "constraints.max_tracking_error"
 
 EFFICIENT = frozenset({Objective.MAXIMIZE_SHARPE, Objective.MAXIMIZE_UTILITY})
 """Objectives whose optimum at a given volatility is the largest return."""
