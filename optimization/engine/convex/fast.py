@@ -1,7 +1,8 @@
 """The fast paths: one per objective, for constraints that are linear in the weights.
 
-Limits on traded and absolute weights are so too, by the few sign patterns that matter. What trading
-costs is not, so all objectives that count it but the return are left to the general path.
+Limits on traded and absolute weights are so too, by the sign patterns that matter, which are few
+where assets are. What trading costs is not, so all objectives that count it but the return are left
+to the general path.
 """
 
 from collections.abc import Callable
@@ -24,16 +25,13 @@ from optimization.engine.problem import FloatArray, Objective
 
 Polish = Callable[[], FloatArray | None]
 
-WITH_COSTS = frozenset(
-    {
-        Objective.MAXIMIZE_RETURN,
-        Objective.MINIMIZE_VARIANCE,
-        Objective.MAXIMIZE_DIVERSIFICATION,
-    }
-)
-"""Objectives that a fast path knows where trading costs: it does not count, or all is linear."""
+FREE_OF_COSTS = frozenset({Objective.MINIMIZE_VARIANCE, Objective.MAXIMIZE_DIVERSIFICATION})
+"""Objectives in which what trading costs does not count."""
 
-PATTERNS = 60
+PATTERNS, MOST_ASSETS = 40, 32
+"""A tight limit on trades takes about as many patterns as there are assets, and beyond so many of
+these longer than CVXPY."""
+
 EXCEEDED = 1e-12
 """Excess over a limit on trades beyond which a pattern is added: DAQP's own tolerance."""
 
@@ -94,9 +92,12 @@ COLD = Warm()
 
 def is_fast(instance: Instance) -> bool:
     """Whether a fast path knows the objective and every constraint."""
-    if instance.region.has_costs and instance.objective not in WITH_COSTS:
+    region, objective = instance.region, instance.objective
+    if region.is_linear or objective == Objective.MAXIMIZE_RETURN:
+        return objective in _PATHS
+    if region.n_assets > MOST_ASSETS or (region.has_costs and objective not in FREE_OF_COSTS):
         return False
-    return instance.objective in _PATHS
+    return objective in _PATHS
 
 
 def solve_fast(instance: Instance, warm: Warm = COLD) -> FastOutcome:
@@ -107,7 +108,10 @@ def solve_fast(instance: Instance, warm: Warm = COLD) -> FastOutcome:
         SolverFailureError: It did not settle; the general path may.
     """
     region = instance.region
-    if region.is_linear or (region.has_costs and instance.objective == Objective.MAXIMIZE_RETURN):
+    by_patterns = region.n_assets <= MOST_ASSETS and not (
+        region.has_costs and instance.objective == Objective.MAXIMIZE_RETURN
+    )
+    if region.is_linear or not by_patterns:
         return _solve_within_limits(instance, warm)
     rows = region.rows
     for _ in range(PATTERNS):
