@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from optimization.engine.convex.certificate import Certificate, Evidence, certify
+from optimization.engine.convex.certificate import Certificate, Evidence, certify, ratio_parts
 from optimization.engine.convex.instance import TINY, Instance
 from optimization.engine.convex.multipliers import cone_multipliers
 from optimization.engine.convex.ratio import holds_nothing, shrink_into
@@ -66,11 +66,13 @@ def answer_of(instance: Instance, weights: FloatArray, evidence: Evidence, solve
         other = on_equations(weights, instance.region)
         if (less := instance.violation_of_amounts(other)) < violation:
             weights, violation = other, less
-    check_bounded(instance, weights)
+    parts = ratio_parts(instance, weights) if instance.objective in RATIOS else None
+    if parts is not None:
+        check_bounded(instance, weights, parts)
     if instance.cones and not evidence.cone_multipliers:
         found = cone_multipliers(instance, weights, evidence)
         evidence = replace(evidence, cone_multipliers=found)
-    certificate = certify(instance, weights, evidence)
+    certificate = certify(instance, weights, evidence, parts)
     return Answer(weights, certificate, evidence, solver, violation)
 
 

@@ -78,10 +78,46 @@ class LinearModel:
     cost_weight: float = 0.0
 
 
-def certify(instance: Instance, weights: FloatArray, evidence: Evidence) -> Certificate:
-    """Bound the distance of a portfolio to the optimum of its problem."""
+class RatioParts(NamedTuple):
+    """A ratio at a portfolio, and the linear model of its denominator there.
+
+    Attributes:
+        numerator: What is gained.
+        denominator: What is risked.
+        slope: Gradient of the denominator's model, shape (n,).
+        cost_slope: Cost weight of the denominator's model.
+    """
+
+    numerator: float
+    denominator: float
+    slope: FloatArray
+    cost_slope: float
+
+    @property
+    def ratio(self) -> float:
+        """The ratio itself."""
+        return self.numerator / self.denominator
+
+    def model(self, instance: Instance, bound: float) -> tuple[FloatArray, float]:
+        """Gradient and cost weight of bound · denominator − numerator, linearised."""
+        gradient = bound * self.slope - instance.gain
+        return gradient, instance.gain_costs + bound * self.cost_slope
+
+
+def certify(
+    instance: Instance, weights: FloatArray, evidence: Evidence, parts: RatioParts | None = None
+) -> Certificate:
+    """Bound the distance of a portfolio to the optimum of its problem.
+
+    Args:
+        instance: The problem.
+        weights: The portfolio, shape (n,).
+        evidence: What its solver knows.
+        parts: Those of its ratio, if they are known already.
+    """
     if instance.objective in RATIOS:
-        return _certify_ratio(instance, weights, evidence)
+        parts = parts or ratio_parts(instance, weights)
+        return _certify_ratio(instance, weights, evidence, parts)
     value, model, unit = _MODELS[instance.objective](instance, weights, evidence)
     gradient, offset = model.gradient, model.offset
     if instance.cones:
@@ -186,32 +222,6 @@ _MODELS: Mapping[Objective, Callable[[Instance, FloatArray, Evidence], Linearise
 }
 
 
-class RatioParts(NamedTuple):
-    """A ratio at a portfolio, and the linear model of its denominator there.
-
-    Attributes:
-        numerator: What is gained.
-        denominator: What is risked.
-        slope: Gradient of the denominator's model, shape (n,).
-        cost_slope: Cost weight of the denominator's model.
-    """
-
-    numerator: float
-    denominator: float
-    slope: FloatArray
-    cost_slope: float
-
-    @property
-    def ratio(self) -> float:
-        """The ratio itself."""
-        return self.numerator / self.denominator
-
-    def model(self, instance: Instance, bound: float) -> tuple[FloatArray, float]:
-        """Gradient and cost weight of bound · denominator − numerator, linearised."""
-        gradient = bound * self.slope - instance.gain
-        return gradient, instance.gain_costs + bound * self.cost_slope
-
-
 def ratio_parts(instance: Instance, weights: FloatArray) -> RatioParts:
     """A ratio's numerator and denominator at a portfolio."""
     numerator = float(instance.gain @ weights) - instance.gain_costs * instance.region.cost(weights)
@@ -230,9 +240,10 @@ def ratio_parts(instance: Instance, weights: FloatArray) -> RatioParts:
     return RatioParts(numerator, norm / root, slope, float(share.sum()))
 
 
-def _certify_ratio(instance: Instance, weights: FloatArray, evidence: Evidence) -> Certificate:
+def _certify_ratio(
+    instance: Instance, weights: FloatArray, evidence: Evidence, parts: RatioParts
+) -> Certificate:
     """Raise a bound on the ratio until no portfolio of the linear model exceeds it (Dinkelbach)."""
-    parts = ratio_parts(instance, weights)
     rounding = RISKLESS * instance.gain_scale * float(np.abs(weights).sum())
     if parts.denominator <= 0 or max(parts.numerator, parts.denominator) <= rounding:
         raise SolverFailureError("the portfolio has no risk, so its ratio has no certificate")

@@ -5,7 +5,7 @@ from importlib import import_module
 
 import numpy as np
 
-from optimization.engine.convex.certificate import RISKLESS, ratio_parts
+from optimization.engine.convex.certificate import RISKLESS, RatioParts, ratio_parts
 from optimization.engine.convex.deviation import Mixtures, OutOfReachError
 from optimization.engine.convex.instance import Instance
 from optimization.engine.convex.linear import minimise_linear
@@ -99,7 +99,7 @@ def check_risk(instance: Instance) -> None:
             calm = programme.solve(np.zeros(region.n_assets)).weights
         except SolverFailureError:
             return  # the general path and its certificate decide
-        check_bounded(instance, calm)
+        check_bounded(instance, calm, ratio_parts(instance, calm))
         return
     outcomes = instance.excess / instance.return_scale
     rows = tuple(Row("objective", "a period", day, 0.0, np.inf) for day in outcomes)
@@ -107,7 +107,7 @@ def check_risk(instance: Instance) -> None:
         safe = minimise_linear(-instance.mean, replace(region, rows=(*region.rows, *rows)))
     except InfeasibleProblemError:
         return
-    check_bounded(instance, safe.weights)
+    check_bounded(instance, safe.weights, ratio_parts(instance, safe.weights))
 
 
 def _check_least_risk(gaining: Instance) -> None:
@@ -117,18 +117,20 @@ def _check_least_risk(gaining: Instance) -> None:
     except (InfeasibleProblemError, SolverFailureError):
         return
     if gaining.violation_of_amounts(calm) <= ROUGH:
-        check_bounded(gaining, calm)
+        check_bounded(gaining, calm, ratio_parts(gaining, calm))
 
 
-def check_bounded(instance: Instance, weights: FloatArray) -> None:
+def check_bounded(instance: Instance, weights: FloatArray, parts: RatioParts) -> None:
     """Refuse a ratio that is unbounded because a portfolio gains without risk.
+
+    Args:
+        instance: The problem.
+        weights: The portfolio, shape (n,).
+        parts: Those of its ratio.
 
     Raises:
         UnboundedProblemError: Naming what it holds.
     """
-    if instance.objective not in RATIOS:
-        return
-    parts = ratio_parts(instance, weights)
     rounding = RISKLESS * instance.gain_scale * float(np.abs(weights).sum())
     if parts.numerator <= rounding or parts.denominator > max(rounding, RISKLESS * parts.numerator):
         return
