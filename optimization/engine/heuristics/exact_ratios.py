@@ -83,14 +83,14 @@ def exact_calmar(problem: Problem, feasible: FeasibleSet, start: FloatArray) -> 
     """
     risk_free = problem.period_risk_free_rate
     outcomes = Outcomes.of(problem.returns - risk_free, risk_free, *trading_costs(problem))
-    planes = CuttingPlanes(outcomes, _log_fall, feasible, start)
+    planes = CuttingPlanes(outcomes, _largest_log_fall, feasible, start)
     best = planes.greatest(Line())
     richest = planes.greatest(Line(offset=1.0, slope=0.0))
     if best is None or richest is None:
         raise NoExcessReturnError("no portfolio has a positive mean return", ["objective"])
     ratio = _calmar(best)
     # Portfolios that fall further than this have a lower ratio even if they gain the most.
-    high = _log(richest.bound / ratio)
+    high = _log_fall(richest.bound / ratio)
     pieces = [_Piece.of(Line(low=0.0, high=high), best.risk, np.inf)]
     for _ in range(LINES):
         if not pieces or pieces[0].bound <= ratio * (1.0 + SETTLED):
@@ -142,7 +142,7 @@ def _mean_loss(outcomes: FloatArray) -> Tangent:
     return float(slope @ outcomes), slope, 0.0
 
 
-def _log_fall(outcomes: FloatArray) -> Tangent:
+def _largest_log_fall(outcomes: FloatArray) -> Tangent:
     """Largest fall of log wealth from its running peak, the start being one."""
     if outcomes.min() <= -1.0:
         raise SolverFailureError("a portfolio may lose more than everything in a period")
@@ -159,7 +159,7 @@ def _fall(log_fall: float) -> float:
     return -float(np.expm1(-log_fall))
 
 
-def _log(fall: float) -> float:
+def _log_fall(fall: float) -> float:
     """The fall of log wealth that takes this share of the peak, at most ``DEEPEST``."""
     return min(-float(np.log1p(-fall)), DEEPEST) if fall < 1.0 else DEEPEST
 

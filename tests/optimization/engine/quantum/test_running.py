@@ -7,9 +7,10 @@ from optimization.engine.moments import sample_covariance
 from optimization.engine.objectives import CORE
 from optimization.engine.problem import Objective
 from optimization.engine.quantum import qaoa
+from optimization.engine.quantum.ansatz import Ansatz
 from optimization.engine.quantum.landscape import ConditionalValue, Landscape, Valuation
 from optimization.engine.quantum.parameters import QuantumParameters
-from optimization.engine.quantum.running import Descent, ExactRunner, TimeUpError
+from optimization.engine.quantum.running import Descent, ExactRunner, Tick, TimeUpError
 from optimization.engine.quantum.schedule import Schedule
 from tests.optimization.engine.quantum.conftest import ProblemOf
 
@@ -30,6 +31,14 @@ def _landscape(problem_of: ProblemOf, objective: Objective) -> Landscape:
     encoding = schedule.following(schedule.start)
     assert encoding is not None
     return Landscape(encoding, valuation)
+
+
+def _ansatz(landscape: Landscape) -> Ansatz:
+    return qaoa.RECIPE.build(landscape, 3)
+
+
+def _descent(ansatz: Ansatz, iterations: int, tick: Tick) -> Descent:
+    return Descent(ansatz, ansatz.initial(np.random.default_rng(0)), iterations, tick)
 
 
 def _lift(landscape: Landscape, **parameters: float) -> float:
@@ -53,9 +62,8 @@ def test_a_narrowing_share_finds_the_optimum_far_more_often_than_the_mean(
 
 def test_each_share_goes_on_from_the_angles_of_the_one_before(problem_of: ProblemOf) -> None:
     landscape = _landscape(problem_of, Objective.MINIMIZE_CVAR)
-    ansatz = qaoa.RECIPE.build(landscape, 3)
-    start = ansatz.initial(np.random.default_rng(0))
-    descent = Descent(ansatz, start, 60, _go_on)
+    ansatz = _ansatz(landscape)
+    descent = _descent(ansatz, 60, _go_on)
     for share in (1.0, 0.2):
         aggregate = ConditionalValue(landscape.cost_of_state, share)
         before = ansatz.value_and_gradient(descent.angles, aggregate)[0]
@@ -65,8 +73,7 @@ def test_each_share_goes_on_from_the_angles_of_the_one_before(problem_of: Proble
 
 def test_the_iterations_of_all_shares_together_are_limited(problem_of: ProblemOf) -> None:
     landscape = _landscape(problem_of, Objective.MAXIMIZE_SHARPE)
-    ansatz = qaoa.RECIPE.build(landscape, 3)
-    descent = Descent(ansatz, ansatz.initial(np.random.default_rng(0)), 4, _go_on)
+    descent = _descent(_ansatz(landscape), 4, _go_on)
     for share in (1.0, 0.2, 0.05):
         descent.minimise(ConditionalValue(landscape.cost_of_state, share))
     assert descent.iterations == 4
@@ -74,9 +81,8 @@ def test_the_iterations_of_all_shares_together_are_limited(problem_of: ProblemOf
 
 def test_a_search_out_of_time_keeps_the_angles_it_has(problem_of: ProblemOf) -> None:
     landscape = _landscape(problem_of, Objective.MAXIMIZE_SHARPE)
-    ansatz = qaoa.RECIPE.build(landscape, 3)
-    start = ansatz.initial(np.random.default_rng(0))
-    descent = Descent(ansatz, start, 60, _stop)
+    descent = _descent(_ansatz(landscape), 60, _stop)
+    start = descent.angles.copy()
     with pytest.raises(TimeUpError):
         descent.minimise(ConditionalValue(landscape.cost_of_state, 1.0))
     np.testing.assert_array_equal(descent.angles, start)
