@@ -136,7 +136,8 @@ def _solve_within_limits(instance: Instance, warm: Warm) -> FastOutcome:
         return outcome
     if not lies_on_frontier(instance):
         raise SolverFailureError("a limit on a deviation binds, which this path does not know")
-    return replace(outcome, weights=optimum_on_limit(instance), solver="daqp", polish=None)
+    weights, evidence = optimum_on_limit(instance)
+    return replace(outcome, weights=weights, evidence=evidence, solver="daqp", polish=None)
 
 
 def _are_alike(one: Row, other: Row) -> bool:

@@ -23,7 +23,10 @@ LIMITS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("share", [1.0001, 1.02, 1.3, 1.8])
 @pytest.mark.parametrize("limits", LIMITS)
-@pytest.mark.parametrize("objective", [Objective.MINIMIZE_VARIANCE, Objective.MAXIMIZE_RETURN])
+@pytest.mark.parametrize(
+    "objective",
+    [Objective.MINIMIZE_VARIANCE, Objective.MAXIMIZE_RETURN, Objective.MAXIMIZE_UTILITY],
+)
 def test_the_optimum_within_a_tracking_error(
     make_problem: Any, objective: Any, limits: Any, share: float
 ) -> None:
@@ -41,9 +44,13 @@ def test_the_optimum_within_a_tracking_error(
     error = cp.norm(centred @ (weights - benchmark), 2)
     least = float(cp.Problem(cp.Minimize(error), region).solve(solver=cp.CLARABEL))
     limit = max(least, 0.01) * share
-    cost = cp.sum_squares(centred @ weights)
-    if objective == Objective.MAXIMIZE_RETURN:
-        cost = -YEAR * window.returns.mean(axis=0) @ weights
+    variance = cp.sum_squares(centred @ weights)
+    earned = YEAR * window.returns.mean(axis=0) @ weights
+    cost = {
+        Objective.MINIMIZE_VARIANCE: variance,
+        Objective.MAXIMIZE_RETURN: -earned,
+        Objective.MAXIMIZE_UTILITY: window.risk_aversion / 2 * variance - earned,
+    }[objective]
     model = cp.Problem(cp.Minimize(cost), [*region, error <= limit])
     best = float(model.solve(solver=cp.CLARABEL))
     problem = make_problem(
