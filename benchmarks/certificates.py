@@ -16,7 +16,7 @@ import time
 import traceback
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from multiprocessing import get_context
@@ -54,7 +54,7 @@ ENDLESS = 1e3
 """A ratio per period that only a risk of rounding's size allows."""
 
 TIME_LIMIT = 5.0
-"""Seconds for a search over holdings."""
+"""Seconds for a search over holdings; a busy machine needs more to finish the same ones."""
 
 
 @dataclass(frozen=True)
@@ -83,14 +83,14 @@ class Outcome:
     trouble: str = ""
 
 
-def run_one(task: tuple[str, int], every: int) -> Outcome:
+def run_one(task: tuple[str, int], every: int, time_limit: float = TIME_LIMIT) -> Outcome:
     """Solve the problem of a seed; every so many, ask the independent model."""
     name, seed = task
     problem = random_problem(seed, Objective(name))
     compare = bool(every) and seed % every == 0 and problem.objective not in RULES
     started = time.perf_counter()
     try:
-        solution = solve(problem, parameters={"time_limit": TIME_LIMIT})
+        solution = solve(problem, parameters={"time_limit": time_limit})
     except SolverFailureError as error:
         return Outcome(name, seed, error.code, trouble=error.message)
     except EngineError as error:
@@ -192,7 +192,10 @@ def summary(outcomes: Sequence[Outcome]) -> dict[str, object]:
 
 
 def run_all(
-    objectives: Sequence[Objective], seeds: Iterable[int], every: int, processes: int
+    objectives: Sequence[Objective],
+    seeds: Iterable[int],
+    run: Callable[[tuple[str, int]], Outcome],
+    processes: int,
 ) -> dict[str, list[Outcome]]:
     """Every objective's outcomes, troubles printed as they come."""
     found: dict[str, list[Outcome]] = {}
@@ -201,7 +204,7 @@ def run_all(
         for objective in objectives:
             tasks = [(objective.value, seed) for seed in numbers]
             done = []
-            for outcome in pool.imap_unordered(partial(run_one, every=every), tasks, chunksize=8):
+            for outcome in pool.imap_unordered(run, tasks, chunksize=8):
                 done.append(outcome)
                 if outcome.trouble:
                     print(
@@ -224,13 +227,17 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="first seed")
     parser.add_argument("--objectives", default=",".join(CORE))
     parser.add_argument("--every", type=int, default=20, help="compare every so many; 0: none")
+    parser.add_argument(
+        "--time-limit", type=float, default=TIME_LIMIT, help="seconds of a search over holdings"
+    )
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
     names = chosen.objectives.split(",")
     objectives = [item for item in Objective if item in names]
     seeds = range(chosen.seed, chosen.seed + chosen.count)
-    found = run_all(objectives, seeds, chosen.every, chosen.processes)
+    run = partial(run_one, every=chosen.every, time_limit=chosen.time_limit)
+    found = run_all(objectives, seeds, run, chosen.processes)
     if chosen.json:
         report = {
             name: {
