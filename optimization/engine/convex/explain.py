@@ -140,19 +140,22 @@ class Prices:
     Where more constraints meet in the optimum than are needed to hold it there, as with ten assets
     at a largest weight of 10 %, their multipliers are not unique and most of them promise too
     much. The worth is then the slope of the linear model's own minimum, which counts what
-    the other constraints allow.
+    the other constraints allow. Under bounds and a budget alone the budget's multipliers are an
+    interval, and the end of it that promises less tells every slope.
 
     Attributes:
         region: The constraints.
         linear: The minimum of the linear model, with one set of multipliers.
         gradient: The linear model, shape (n,), if multipliers are not unique, else None.
         value: Its minimum.
+        span: The budget's smallest and largest multiplier, if there is nothing but bounds.
     """
 
     region: Region
     linear: LinearOptimum
     gradient: FloatArray | None = None
     value: float = 0.0
+    span: tuple[float, float] | None = None
 
     @classmethod
     def at(cls, instance: Instance, weights: FloatArray, linear: LinearOptimum) -> "Prices":
@@ -165,6 +168,8 @@ class Prices:
         held = (values <= region.limits.low + AT_BOUND) | (values >= region.limits.high - AT_BOUND)
         if np.count_nonzero(free) >= np.count_nonzero(held):
             return cls(region, linear)
+        if region.is_box:
+            return cls(region, linear, span=_span(region, weights, linear.reduced + linear.budget))
         gradient = linear.reduced + linear.budget + linear.rows @ region.matrix
         return cls(region, linear, gradient, minimise_linear(gradient, region).value)
 
@@ -180,6 +185,9 @@ class Prices:
 
     def of_bound(self, asset: int, multiplier: float, *, is_low: bool) -> float:
         """The price of an asset's own smallest or largest weight."""
+        if self.span is not None:
+            cost = float(self.linear.reduced[asset]) + self.linear.budget
+            return max(cost - self.span[1] if is_low else self.span[0] - cost, 0.0)
         side, sign = ("lower", -1.0) if is_low else ("upper", 1.0)
         bounds = getattr(self.region, side).copy()
         bounds[asset] += sign * EASE
@@ -195,6 +203,8 @@ class Prices:
 
     def of_budget(self, change: float) -> float:
         """The price of a smaller (−1) or a larger (+1) sum of the weights."""
+        if self.span is not None:
+            return max(self.span[0] if change < 0 else -self.span[1], 0.0)
         low, high = self.region.budget_low, self.region.budget_high
         moved = high + change * EASE
         return self.of(
@@ -202,6 +212,18 @@ class Prices:
             budget_low=moved if low == high else low,
             budget_high=moved,
         )
+
+
+def _span(region: Region, weights: FloatArray, gradient: FloatArray) -> tuple[float, float]:
+    """The budget's multipliers: from the costliest weight that can fall to the cheapest to rise."""
+    falling = gradient[weights > region.lower + AT_BOUND]
+    rising = gradient[weights < region.upper - AT_BOUND]
+    low, high = float(falling.max(initial=-np.inf)), float(rising.min(initial=np.inf))
+    total = float(weights.sum())
+    if region.budget_low != region.budget_high:  # what is not invested is cash, at no cost
+        low = max(low, 0.0) if total < region.budget_high - AT_BOUND else low
+        high = min(high, 0.0) if total > region.budget_low + AT_BOUND else high
+    return low, high
 
 
 def _assets(
