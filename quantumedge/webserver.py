@@ -24,6 +24,7 @@ from twisted.internet.defer import Deferred
 
 from quantumedge.flow import FLOW, MESSAGE_CAP_BYTES, Application, Flow, Message, counted
 from quantumedge.readiness import tell_ready
+from streaming.cancelling import end_tasks
 
 logger = logging.getLogger(__name__)
 
@@ -245,6 +246,4 @@ class PacedServer(Server):  # type: ignore[misc]  # Daphne has no types
         ]
         if running:
             _, late = await asyncio.wait(running, timeout=CLOSE_SECONDS)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+            await end_tasks(late)

@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 
 from streaming.access.credentials import Credential, ended_credentials
 from streaming.access.quota import Quota
+from streaming.cancelling import end_tasks
 from streaming.executor import run_blocking
 
 logger = logging.getLogger(__name__)
@@ -93,8 +94,7 @@ class Guard:
     async def close(self) -> None:
         """Stop watching."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end_tasks([self._task])
         await self._quota.close()
 
     def _start(self) -> None:

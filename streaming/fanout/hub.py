@@ -19,6 +19,7 @@ from pydantic_core import from_json
 from redis.exceptions import RedisError
 
 from marketdata.redis_client import async_redis_client
+from streaming.cancelling import end_tasks
 from streaming.fanout import history, lineage
 from streaming.fanout.connection import Connection
 from streaming.fanout.delivery import Delivery
@@ -231,9 +232,7 @@ class Hub:
 
     async def close(self) -> None:
         """Stop the hub's tasks and connections."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(self._tasks)
         self._tasks.clear()
         try:
             await self._layer.flush()

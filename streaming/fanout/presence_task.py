@@ -6,6 +6,7 @@ import logging
 from redis.exceptions import RedisError
 
 from marketdata.redis_client import async_redis_client
+from streaming.cancelling import end_tasks
 from streaming.fanout import presence as table
 from streaming.fanout.connection import Connection
 from streaming.fanout.hub import hub
@@ -39,8 +40,7 @@ class PresenceKeeper:
     async def close(self) -> None:
         """Stop refreshing."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end_tasks([self._task])
         await self._redis.aclose()
 
     async def _refresh(self) -> None:
