@@ -105,6 +105,7 @@ class OptimizationClient:
     _answered: deque[str] = field(default_factory=lambda: deque(maxlen=1000), init=False)
     _topics: set[str] = field(default_factory=set, init=False)
     _place: _Place = field(default_factory=_Place, init=False)
+    _is_behind: bool = field(default=False, init=False)
     _client_id: str = field(default="", init=False)
     _connected: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _tasks: list["asyncio.Task[None]"] = field(default_factory=list, init=False)
@@ -151,8 +152,7 @@ class OptimizationClient:
         if end["data"]["type"] == "optimization_cancelled":
             told = {"error": "Optimization cancelled", "detail": end["data"]["request_id"]}
             raise OptimizationError({**told, "code": "cancelled", "retry": False, "fields": []})
-        result: Frame = end["data"]
-        return result
+        return dict(end["data"])
 
     async def watch(
         self, symbols: Sequence[str], objective: str = "maximize_sharpe", **details: Any
@@ -285,10 +285,11 @@ class OptimizationClient:
 
     def _resumed(self, frame: Frame) -> None:
         """Go on from where the server says, or ask again when it could not look."""
+        data = frame["data"]
+        self._is_behind = frame["type"] == "error" and data["retry"]
         if frame["type"] == "resume":
-            data = frame["data"]
             self._place = _Place(self._client_id, data["epoch"], data["seq"])
-        elif frame["data"]["retry"]:
+        elif self._is_behind:
             self._tasks.append(asyncio.create_task(self._resume_again()))
 
     async def _resume_again(self) -> None:
@@ -296,8 +297,8 @@ class OptimizationClient:
         await self._resume()
 
     def _take(self, frame: Frame) -> None:
-        """Note a frame's place, and give it to whoever waits for it."""
-        if frame.get("seq") is not None:
+        """Note a frame's place, unless some before it were missed, and give it to who waits."""
+        if frame.get("seq") is not None and not self._is_behind:
             self._place.epoch, self._place.seq = frame["epoch"], frame["seq"]
         request_id = frame.get("request_id") or ""
         if request_id == RESUME:

@@ -106,12 +106,29 @@ class Server:
         with urllib.request.urlopen(self.url + path, timeout=PATIENCE) as response:
             return bytes(response.read())
 
+    @property
+    def tcp_address(self) -> tuple[str, int]:
+        """Where it listens, once it is ready."""
+        host, _, port = self.address.partition(":")
+        return host, int(port)
+
     def redis_delete(self, name: str) -> None:
-        """Delete the key of this name, under the server's prefix, from the server's Redis."""
+        """Delete a key from the server's Redis."""
+        with self._redis_key(name) as (client, key):
+            client.delete(key)
+
+    def redis_set(self, name: str, value: str) -> None:
+        """Put a string into the server's Redis."""
+        with self._redis_key(name) as (client, key):
+            client.set(key, value)
+
+    @contextmanager
+    def _redis_key(self, name: str) -> Iterator[tuple[Redis, str]]:
+        """A client of the server's Redis, and the key of this name under the server's prefix."""
         addresses = services.part(self.data_dir.name)
         url = addresses.get("REDIS_URL", f"unix://{self.data_dir}/valkey.sock")
         with Redis.from_url(url) as client:
-            client.delete(f"{addresses.get('REDIS_PREFIX', 'qe')}:{name}")
+            yield client, f"{addresses.get('REDIS_PREFIX', 'qe')}:{name}"
 
     def processes(self) -> list[psutil.Process]:
         """Everything that runs below the supervisor, itself included."""

@@ -11,8 +11,9 @@ from threading import Timer
 import pytest
 
 from examples.websocket_optimization_client import OptimizationClient, OptimizationError
-from tests.e2e.client import Frame, long_run
+from tests.e2e.client import Frame, long_run, optimise
 from tests.e2e.harness import PATIENCE, ROOT, Server, data_folder, serving
+from tests.proxy import proxying
 
 pytestmark = pytest.mark.e2e
 
@@ -118,6 +119,30 @@ def test_the_monitor_optimises_again_and_shows_what_happens_until_it_is_interrup
 async def test_heartbeats_are_sent_by_themselves(server: Server) -> None:
     async with OptimizationClient(server.ws_url, heartbeat_seconds=0.05) as client:
         await client.optimize(["AAPL", "KO"], "minimize_variance")
+
+
+async def test_what_was_missed_comes_though_the_server_could_not_look_at_first(
+    fragile: Server,
+) -> None:
+    """Redis fails in the middle of the resumption, and newer results come before the next one."""
+    heard: asyncio.Queue[Frame] = asyncio.Queue()
+    with proxying(fragile.tcp_address) as proxy:
+        url = f"ws://127.0.0.1:{proxy.port}/ws"
+        async with OptimizationClient(url, heard.put_nowait) as client, asyncio.timeout(PATIENCE):
+            await client.subscribe("portfolio_updates")
+            first = await client.optimize(["AAPL", "KO"], "minimize_variance")
+            lineage = f"lineage:local:{first['client_id']}"
+            fragile.redis_set(lineage, "no set of ids")
+            proxy.reset()
+            async with fragile.connect() as other:
+                missed = (await optimise(other, symbols=["JPM", "XOM"]))["data"]["request_id"]
+            while (frame := await heard.get()).get("request_id") != "resume":
+                pass
+            assert frame["data"]["code"] == "service_unavailable"
+            await client.optimize(["PG", "MSFT"], "minimize_variance")
+            fragile.redis_delete(lineage)
+            while (frame := await heard.get())["data"].get("request_id") != missed:
+                pass
 
 
 async def test_a_request_survives_the_death_of_the_web_process(fragile: Server) -> None:

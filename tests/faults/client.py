@@ -105,10 +105,10 @@ class ResumingClient:
         self._news = asyncio.Condition()
 
     async def ask(self, **changes: Any) -> str:
-        """Send an optimisation request, now or once connected; returns its key."""
+        """Send an optimisation request, now or once caught up; returns its key."""
         key = self._record.name(self.name)
         asked = self._asked[key] = _Asked({**request(**changes), "request_id": key})
-        await self._try_send(asked.frame)
+        await self._try_ask(asked)
         return key
 
     async def send(self, frame: Frame) -> None:
@@ -222,9 +222,9 @@ class ResumingClient:
         await self._settled(self._unacknowledged() if answer["recovered"] else self._unended())
 
     async def _settled(self, frames: list[Frame]) -> None:
+        self._ready.set()
         for frame in frames:
             await self._try_send(frame)
-        self._ready.set()
 
     def _unended(self) -> list[Frame]:
         return [asked.frame for asked in self._asked.values() if not asked.ended.is_set()]
@@ -270,6 +270,11 @@ class ResumingClient:
 
     async def _ask_again(self, asked: _Asked) -> None:
         if not asked.ended.is_set():
+            await self._try_ask(asked)
+
+    async def _try_ask(self, asked: _Asked) -> None:
+        """Send a request unless news of it would overtake what is still to be caught up with."""
+        if self._ready.is_set():
             await self._try_send(asked.frame)
 
     async def _try_send(self, frame: Frame) -> None:
