@@ -15,6 +15,7 @@ from typing import Any
 
 from channels.layers import get_channel_layer
 from django.conf import settings
+from django.db import DatabaseError
 from pydantic_core import from_json
 from redis.exceptions import RedisError
 
@@ -343,8 +344,8 @@ class Hub:
                     except (ValueError, TypeError, KeyError):
                         logger.exception("what is kept for %s was not understood", owner)
                 await self._prices.look(self._channel)
-            except (RedisError, OSError) as error:
-                logger.warning("catch-up waits for Redis: %s", error)
+            except (RedisError, DatabaseError, OSError) as error:
+                logger.warning("catch-up waits for a backend: %s", error)
 
     async def _catch_up_with(self, owner: str) -> None:
         feed = self._feeds.get(owner)

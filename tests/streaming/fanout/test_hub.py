@@ -19,6 +19,9 @@ from streaming.fanout.publish import owner_group, publish_durable, publish_ephem
 from streaming.protocol import Topic
 from streaming.topics import Subscription
 
+# When it looks at the feed, the hub closes database connections that have grown too old.
+pytestmark = pytest.mark.django_db(transaction=True)
+
 OWNER = Owner("local")
 ADDRESS = Address(owner=OWNER.key, topic=Topic.PORTFOLIO_UPDATES)
 
