@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from optimization.engine.convex.binding_deviation import lies_on_frontier, optimum_on_limit
 from optimization.engine.convex.certificate import Evidence
 from optimization.engine.convex.cvar import TailSets, minimise_cvar
 from optimization.engine.convex.instance import Instance
@@ -19,7 +20,6 @@ from optimization.engine.convex.quadratic import Mask, QuadraticProgramme
 from optimization.engine.convex.ratio import Tangency, holds_nothing, maximise_ratio
 from optimization.engine.convex.region import Row
 from optimization.engine.convex.sortino import maximise_sortino
-from optimization.engine.convex.volatility import lies_on_frontier, optimum_on_limit
 from optimization.engine.errors import SolverFailureError
 from optimization.engine.problem import FloatArray, Objective
 

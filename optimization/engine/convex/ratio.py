@@ -31,6 +31,7 @@ from optimization.engine.convex.quadratic import (
     within,
 )
 from optimization.engine.convex.region import Region
+from optimization.engine.convex.tilt import next_tilt
 from optimization.engine.covariance import Covariance
 from optimization.engine.errors import SolverFailureError
 from optimization.engine.problem import FloatArray
@@ -39,9 +40,6 @@ ROUNDS = 60
 SETTLED = 1e-13
 ROUNDING = 1e-14
 """A weight or a row's value this small beside what it is the sum of is nothing at all."""
-
-PAST = 1e-6
-"""How far past a known bound, relative to it, a face's own tilt may still be right."""
 
 RISKLESS = "no asset has any risk"
 
@@ -310,9 +308,7 @@ def _by_tilting(
             if still or _holds(programme, weights, target * mean):
                 tilt = target
                 break
-        # Where the face leads past what is known of the maximum, halving comes nearer to it.
-        inside = low * (1.0 - PAST) < target < high * (1.0 + PAST)
-        tilt = target if inside else min(4.0 * tilt, 0.5 * (low + high))
+        tilt = next_tilt(target, low, high, 4.0 * tilt)
     if weights is None:
         raise SolverFailureError("the tilt of the tangency portfolio did not settle")
     return Tangency(weights, tilt, programme.working)

@@ -16,15 +16,13 @@ from optimization.engine.convex.certificate import Evidence
 from optimization.engine.convex.instance import TRACKING_ERROR, VOLATILITY, Instance
 from optimization.engine.convex.linear import minimise_linear
 from optimization.engine.convex.quadratic import Face, QuadraticProgramme
+from optimization.engine.convex.tilt import next_tilt
 from optimization.engine.errors import InfeasibleProblemError, SolverFailureError
 from optimization.engine.objectives import RATIOS
 from optimization.engine.problem import FloatArray, Objective
 
 ROUNDS = 60
 SETTLED = 1e-11
-PAST = 1e-6
-"""How far past a known bound, relative to it, a face's own t may still be right."""
-
 EFFICIENT = frozenset({Objective.MAXIMIZE_SHARPE, Objective.MAXIMIZE_UTILITY})
 """Objectives whose optimum at a given volatility is the largest return."""
 
@@ -115,8 +113,7 @@ class _Frontier:
             else:
                 high = tilt
             # A point has no t of its own, and a face may end before its own is reached.
-            inside = low * (1.0 - PAST) < found < high * (1.0 + PAST)
-            tilt = found if inside else min(2.0 * tilt, 0.5 * (low + high))
+            tilt = next_tilt(found, low, high, 2.0 * tilt)
         raise SolverFailureError("the tilt at the limit did not settle")
 
     def _on_face(self, face: Face) -> tuple[float, FloatArray]:
