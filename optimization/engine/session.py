@@ -85,7 +85,6 @@ class Session:
         self._sums.replace_row(gone, row)
         if self._sums.is_worn or self._rows_since_refresh >= REFRESH:
             self._sums, self._rows_since_refresh = self._sums_of_window(), 0
-        self._warm = self._warm.moved()
         self._problem = self._problem.over(self._window(), self._sums.mean, self._sums.square_sum)
 
     def solve(self) -> Solution:

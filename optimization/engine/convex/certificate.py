@@ -188,7 +188,7 @@ def _utility(instance: Instance, weights: FloatArray, _evidence: Evidence) -> Li
 
 
 def _mad(instance: Instance, weights: FloatArray, evidence: Evidence) -> Linearised:
-    centred = instance.excess - instance.mean
+    centred = instance.centred
     outcomes = centred @ weights
     signs = np.sign(outcomes) if evidence.scenario_weights is None else evidence.scenario_weights
     gradient = centred.T @ np.clip(signs, -1.0, 1.0) / len(outcomes)

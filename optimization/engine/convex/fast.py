@@ -12,13 +12,14 @@ import numpy as np
 
 from optimization.engine.convex.binding_deviation import lies_on_frontier, optimum_on_limit
 from optimization.engine.convex.certificate import Evidence
-from optimization.engine.convex.cvar import TailSets, minimise_cvar
 from optimization.engine.convex.instance import Instance
 from optimization.engine.convex.linear import minimise_linear
+from optimization.engine.convex.loss import AbsoluteLoss, TailLoss
 from optimization.engine.convex.patterns import exceeded_patterns
 from optimization.engine.convex.quadratic import Mask, QuadraticProgramme
 from optimization.engine.convex.ratio import Tangency, holds_nothing, maximise_ratio
 from optimization.engine.convex.region import Row
+from optimization.engine.convex.scenarios import ScenarioOptimum, ScenarioStart, minimise_loss
 from optimization.engine.convex.sortino import maximise_sortino
 from optimization.engine.errors import SolverFailureError
 from optimization.engine.problem import FloatArray, Objective
@@ -43,29 +44,22 @@ class Warm:
     Attributes:
         working: Assets that a quadratic programme worked with.
         tangency: The last portfolio of the greatest ratio.
-        tail: The periods and assets of the last minimum CVaR.
+        scenarios: The last portfolio of the least loss over scenarios.
     """
 
     working: Mask | None = None
     tangency: Tangency | None = None
-    tail: TailSets | None = None
+    scenarios: ScenarioStart | None = None
 
     def fits(self, instance: Instance) -> bool:
-        """Whether it was left by a problem of as many periods and assets."""
-        periods, n = instance.excess.shape
+        """Whether it was left by a problem of as many assets."""
+        n = instance.region.n_assets
         lengths = {
             *(len(found.weights) for found in (self.tangency,) if found),
-            *(len(found.assets) for found in (self.tail,) if found),
+            *(len(found.weights) for found in (self.scenarios,) if found),
             *(len(found) for found in (self.working,) if found is not None),
         }
-        return lengths <= {n} and (self.tail is None or len(self.tail.periods) == periods)
-
-    def moved(self) -> "Warm":
-        """The same after the window has moved by one row."""
-        if self.tail is None:
-            return self
-        periods = np.append(self.tail.periods[1:], True)
-        return replace(self, tail=replace(self.tail, periods=periods))
+        return lengths <= {n}
 
 
 @dataclass(frozen=True)
@@ -183,17 +177,26 @@ def _return(instance: Instance, _warm: Warm) -> FastOutcome:
 
 
 def _cvar(instance: Instance, warm: Warm) -> FastOutcome:
-    region = instance.region
+    region, loss = instance.region, TailLoss(instance.excess, instance.tail)
+    start = warm.scenarios
     if holds_nothing(region) and not region.lower.any() and region.is_box:
         # CVaR grows with scale: if no portfolio of weight one has a negative one, cash is best.
         whole = replace(region, upper=np.ones(region.n_assets), budget_low=1.0, budget_high=1.0)
-        best = minimise_cvar(instance.with_region(whole), warm.tail)
+        best = minimise_loss(instance.with_region(whole), loss, start)
         if best.value >= 0:
-            cash = np.zeros(region.n_assets)
-            return FastOutcome(cash, best.evidence, "highs", Warm(tail=best.sets))
-        warm = COLD
-    best = minimise_cvar(instance, warm.tail)
-    return FastOutcome(best.weights, best.evidence, "highs", Warm(tail=best.sets))
+            return replace(_from_scenarios(best), weights=np.zeros(region.n_assets))
+        start = None
+    return _from_scenarios(minimise_loss(instance, loss, start))
+
+
+def _mad(instance: Instance, warm: Warm) -> FastOutcome:
+    best = minimise_loss(instance, AbsoluteLoss(instance.centred), warm.scenarios)
+    return replace(_from_scenarios(best), evidence=Evidence(-best.share * len(best.share)))
+
+
+def _from_scenarios(best: ScenarioOptimum) -> FastOutcome:
+    later = Warm(scenarios=best.for_later)
+    return FastOutcome(best.weights, Evidence(best.share), "highs", later)
 
 
 _PATHS = {
@@ -202,6 +205,7 @@ _PATHS = {
     Objective.MAXIMIZE_SORTINO: _sortino,
     Objective.MAXIMIZE_RETURN: _return,
     Objective.MINIMIZE_CVAR: _cvar,
+    Objective.MINIMIZE_MAD: _mad,
     Objective.MAXIMIZE_UTILITY: _utility,
     Objective.MAXIMIZE_DIVERSIFICATION: _sharpe,
 }

@@ -75,6 +75,11 @@ class Instance:
         return self.problem.constraints.cvar_confidence
 
     @lazy_property
+    def centred(self) -> FloatArray:
+        """Returns less their means, shape (T, n)."""
+        return np.asarray(self.excess - self.mean)
+
+    @lazy_property
     def gain(self) -> FloatArray:
         """The numerator of a ratio, per asset: the excess return, or the volatility.
 

@@ -1,0 +1,68 @@
+"""A portfolio near the least loss over scenarios, from the loss with its kinks rounded off."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from optimization.engine.convex.instance import Instance
+from optimization.engine.convex.loss import Loss
+from optimization.engine.convex.quadratic import QuadraticProgramme
+from optimization.engine.covariance import Covariance, DenseCovariance
+from optimization.engine.moments import Sums, sample_covariance
+from optimization.engine.problem import FloatArray
+
+FIRST_DAMPING = 0.05
+"""Ridge of the first guess's covariance, in mean squares times assets per period."""
+
+DAMPING = 1e-3
+"""Ridge of a step, in mean squares: a narrow width leaves fewer periods than assets."""
+
+
+def smoothed(instance: Instance, loss: Loss) -> FloatArray:
+    """Newton steps on the loss with narrower and narrower widths, shape (n,).
+
+    Within the width the share of a period goes from the largest to the smallest in a straight line,
+    which makes the loss a square there: Madsen and Nielsen, *A finite smoothing algorithm for
+    linear l1 estimation* (1993). Where the shares have a total, the turn moves to keep it.
+    """
+    weights = _least_variance(instance)
+    rows, ridge = loss.outcomes, DAMPING * instance.return_scale**2
+    outcomes = rows @ weights
+    size = float(np.sqrt(outcomes @ outcomes / len(outcomes)))
+    for width in loss.widths:
+        distance = outcomes - loss.turn(outcomes)
+        inside = np.abs(distance) < width * size
+        count = int(np.count_nonzero(inside))
+        if not count:
+            break
+        share = np.where(distance < 0, loss.most, loss.least)
+        share[inside] = 0.0
+        middle = 0.5 * (loss.most + loss.least)
+        if loss.total is not None:
+            middle = (loss.total - float(share.sum())) / count
+        share[inside] = middle
+        slope = (loss.most - loss.least) / (2.0 * width * size)
+        near = rows[inside]
+        mean = None if loss.total is None else near.mean(axis=0)
+        curved = Covariance(near, mean, scale=1.0 / count, ridge=ridge)
+        linear = -(rows.T @ share) / (slope * count)
+        weights = QuadraticProgramme(curved, instance.region).solve(linear).weights
+        outcomes = rows @ weights
+    return weights
+
+
+def _least_variance(instance: Instance) -> FloatArray:
+    """A portfolio of about the least variance, shape (n,)."""
+    programme = QuadraticProgramme(_damped_covariance(instance), instance.region)
+    return programme.solve(np.zeros(instance.region.n_assets)).weights
+
+
+def _damped_covariance(instance: Instance) -> Covariance:
+    """Σ for a guess: without shrinkage, with what keeps it regular when periods are few."""
+    count, n = instance.excess.shape
+    ridge = FIRST_DAMPING * n / count * instance.return_scale**2
+    if instance.covariance.is_small:
+        # The one in use, which whoever describes the answer asks for anyway.
+        matrix = instance.covariance.dense + ridge * np.eye(n)
+        return DenseCovariance(np.zeros((0, n)), matrix=matrix, proven=True)
+    return replace(sample_covariance(instance.excess, Sums(instance.mean)), ridge=ridge)
