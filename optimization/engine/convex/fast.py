@@ -12,6 +12,7 @@ import numpy as np
 
 from optimization.engine.convex.binding_deviation import lies_on_frontier, optimum_on_limit
 from optimization.engine.convex.certificate import Evidence
+from optimization.engine.convex.drawdown import minimise_drawdown
 from optimization.engine.convex.instance import Instance
 from optimization.engine.convex.linear import minimise_linear
 from optimization.engine.convex.loss import AbsoluteLoss, TailLoss
@@ -194,6 +195,13 @@ def _mad(instance: Instance, warm: Warm) -> FastOutcome:
     return replace(_from_scenarios(best), evidence=Evidence(-best.share * len(best.share)))
 
 
+def _drawdown(instance: Instance, warm: Warm) -> FastOutcome:
+    start = warm.scenarios
+    best = minimise_drawdown(instance, start.weights if start else None)
+    later = Warm(scenarios=ScenarioStart(best.weights))
+    return FastOutcome(best.weights, Evidence(best.share), best.solver, later)
+
+
 def _from_scenarios(best: ScenarioOptimum) -> FastOutcome:
     later = Warm(scenarios=best.for_later)
     return FastOutcome(best.weights, Evidence(best.share), "highs", later)
@@ -206,6 +214,8 @@ _PATHS = {
     Objective.MAXIMIZE_RETURN: _return,
     Objective.MINIMIZE_CVAR: _cvar,
     Objective.MINIMIZE_MAD: _mad,
+    Objective.MINIMIZE_CDAR: _drawdown,
+    Objective.MINIMIZE_MAX_DRAWDOWN: _drawdown,
     Objective.MAXIMIZE_UTILITY: _utility,
     Objective.MAXIMIZE_DIVERSIFICATION: _sharpe,
 }

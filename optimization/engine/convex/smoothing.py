@@ -25,7 +25,7 @@ def smoothed(instance: Instance, loss: Loss) -> FloatArray:
     which makes the loss a square there: Madsen and Nielsen, *A finite smoothing algorithm for
     linear l1 estimation* (1993). Where the shares have a total, the turn moves to keep it.
     """
-    weights = _least_variance(instance)
+    weights = least_variance(instance)
     rows, ridge = loss.outcomes, DAMPING * instance.return_scale**2
     outcomes = rows @ weights
     size = float(np.sqrt(outcomes @ outcomes / len(outcomes)))
@@ -51,7 +51,7 @@ def smoothed(instance: Instance, loss: Loss) -> FloatArray:
     return weights
 
 
-def _least_variance(instance: Instance) -> FloatArray:
+def least_variance(instance: Instance) -> FloatArray:
     """A portfolio of about the least variance, shape (n,)."""
     programme = QuadraticProgramme(_damped_covariance(instance), instance.region)
     return programme.solve(np.zeros(instance.region.n_assets)).weights

@@ -39,6 +39,9 @@ def drawdown_weights(fallen: FloatArray, reached: FloatArray, tail: float) -> Fl
     each) and of the peaks, each peak no later than its t, give such weights: period j counts with
     the probability that it lies between the two.
     """
-    ends = np.cumsum(within_tail(fallen, tail)[::-1])[::-1]
-    peaks = np.cumsum(np.maximum(reached, 0.0)[::-1])[::-1]
+    within = within_tail(fallen, tail)
+    # What is missing from a whole falls nowhere: its peak is where it ends.
+    reached = np.maximum(reached, 0.0) + np.maximum(within - np.maximum(fallen, 0.0), 0.0)
+    ends = np.cumsum(within[::-1])[::-1]
+    peaks = np.cumsum(reached[::-1])[::-1]
     return np.asarray(ends - np.minimum(peaks, ends))

@@ -1,0 +1,236 @@
+"""A piecewise linear convex cost that is known by its cuts, minimised over a region.
+
+Each cut is a linear function of the weights that the cost of its group can not fall below, and
+every solution starts from the last. With few assets DAQP solves the linear programme, in a
+microsecond or two an iteration; with many HiGHS does.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import daqp
+import highspy
+import numpy as np
+
+from optimization.engine.convex.highs import (
+    LinearProgramme,
+    SparseMatrix,
+    check_optimal,
+    new_highs,
+)
+from optimization.engine.convex.quadratic import WHOLE, IntArray
+from optimization.engine.convex.region import Region
+from optimization.engine.errors import SolverFailureError
+from optimization.engine.problem import FloatArray
+
+PROXIMAL = 1e-2
+"""Weight of the square that DAQP adds to a linear cost and moves along until it counts nothing."""
+
+PRIMAL_TOLERANCE = 1e-11
+NO_LIMIT = 1e30
+"""What DAQP takes for infinity."""
+
+RESTING = -1e-3
+"""What tells DAQP that a new variable rests at its lower bound: the sign of a multiplier."""
+
+OPTIMAL = 1
+EQUATION = 5
+"""How DAQP is told that a row holds with equality."""
+
+
+@dataclass(frozen=True)
+class Cuts:
+    """group cost + counts·level ≥ slopes·w + offsets.
+
+    Attributes:
+        slopes: Shape (k, n).
+        offsets: Shape (k,).
+        counts: Shape (k,).
+        groups: Shape (k,).
+    """
+
+    slopes: FloatArray
+    offsets: FloatArray
+    counts: FloatArray
+    groups: IntArray
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+
+@dataclass(frozen=True)
+class CutOptimum:
+    """The least that the cuts allow.
+
+    Attributes:
+        weights: Where, shape (n,).
+        level: The level there.
+        bound: level + Σ group costs there: no portfolio costs less.
+        multipliers: Of every cut so far, shape (k,).
+    """
+
+    weights: FloatArray
+    level: float
+    bound: float
+    multipliers: FloatArray
+
+
+class CutModel:
+    """Minimises level + Σ group costs over the region and the cuts so far.
+
+    Args:
+        region: Linear in the weights.
+        groups: How many there are.
+    """
+
+    def __init__(self, region: Region, groups: int) -> None:
+        self._region, self._groups = region, groups
+        self._known: list[Cuts] = []
+        few = region.n_assets <= WHOLE
+        self._inner = _Daqp(region, groups) if few else _Highs(region, groups)
+
+    @property
+    def solver(self) -> str:
+        """What solves it."""
+        return self._inner.name
+
+    def add(self, cuts: Cuts) -> None:
+        """Take more cuts in."""
+        self._known.append(cuts)
+        self._inner.add(cuts)
+
+    def solve(self) -> CutOptimum:
+        """The least that the cuts so far allow.
+
+        Raises:
+            SolverFailureError: The linear solvers stopped without an answer.
+        """
+        try:
+            return self._inner.solve()
+        except SolverFailureError:
+            if isinstance(self._inner, _Highs):
+                raise
+        self._inner = _Highs(self._region, self._groups)
+        for cuts in self._known:
+            self._inner.add(cuts)
+        return self._inner.solve()
+
+
+class _Daqp:
+    """In DAQP: dense, and from the active set of the last solution."""
+
+    name = "daqp"
+
+    def __init__(self, region: Region, groups: int) -> None:
+        n = region.n_assets
+        self._region = region
+        self._slopes, self._offsets, self._counts = np.zeros((0, n)), np.zeros(0), np.zeros(0)
+        self._places = np.zeros(0, dtype=np.intp)
+        self._column = np.full(groups, -1)
+        self._x, self._duals = np.zeros(n + 1), np.zeros(0)
+
+    def add(self, cuts: Cuts) -> None:
+        """Take more cuts in."""
+        columns = len(self._x)
+        fresh = np.unique(cuts.groups[self._column[cuts.groups] < 0])
+        self._column[fresh] = np.arange(columns, columns + len(fresh))
+        self._slopes = np.concatenate([self._slopes, cuts.slopes])
+        self._offsets = np.concatenate([self._offsets, cuts.offsets])
+        self._counts = np.concatenate([self._counts, cuts.counts])
+        self._places = np.concatenate([self._places, self._column[cuts.groups]])
+        self._x = np.concatenate([self._x, np.zeros(len(fresh))])
+        if len(self._duals):
+            duals, resting = self._duals, np.full(len(fresh), RESTING)
+            nothing = np.zeros(len(cuts))
+            self._duals = np.concatenate([duals[:columns], resting, duals[columns:], nothing])
+
+    def solve(self) -> CutOptimum:
+        """The least that the cuts so far allow.
+
+        Raises:
+            SolverFailureError: DAQP stopped without an answer.
+        """
+        region, limits = self._region, self._region.limits
+        n, rows, cuts, d = region.n_assets, len(limits.low), len(self._offsets), len(self._x)
+        matrix = np.zeros((rows + cuts, d))
+        matrix[:rows, :n] = limits.matrix
+        matrix[rows:, :n], matrix[rows:, n] = -self._slopes, self._counts
+        matrix[np.arange(rows, rows + cuts), self._places] = 1.0
+        low = np.concatenate([region.lower, np.zeros(d - n), limits.low, self._offsets])
+        high = np.full(len(low), NO_LIMIT)
+        high[:n], high[d : d + rows] = region.upper, limits.high
+        low, high = np.maximum(low, -NO_LIMIT), np.minimum(high, NO_LIMIT)
+        sense = np.zeros(len(low), dtype=np.int32)
+        sense[d : d + rows][limits.low == limits.high] = EQUATION
+        cost = np.zeros(d)
+        cost[n:] = 1.0
+        warm = {"primal_start": self._x, "dual_start": self._duals}
+        for start in (warm, {}) if len(self._duals) else ({},):
+            x, _, flag, info = daqp.solve(
+                np.zeros((d, d)),
+                cost,
+                matrix,
+                high,
+                low,
+                sense,
+                eps_prox=PROXIMAL,
+                primal_tol=PRIMAL_TOLERANCE,
+                **start,
+            )
+            if flag == OPTIMAL:
+                break
+        else:
+            raise SolverFailureError(f"the linear solver stopped with flag {flag}")
+        self._x, self._duals = np.asarray(x), np.asarray(info["lam"])
+        multipliers = np.maximum(-self._duals[d + rows :], 0.0)
+        return CutOptimum(self._x[:n], float(self._x[n]), float(self._x[n:].sum()), multipliers)
+
+
+class _Highs:
+    """In HiGHS: sparse, and from the last basis."""
+
+    name = "highs"
+
+    def __init__(self, region: Region, groups: int) -> None:
+        n, limits = region.n_assets, region.limits
+        self._n, self._rows = n, len(limits.low)
+        self._highs: Any = new_highs()
+        rows = SparseMatrix(
+            highspy.MatrixFormat.kRowwise,
+            np.arange(0, limits.matrix.size + 1, n, dtype=np.int32),
+            np.tile(np.arange(n, dtype=np.int32), self._rows),
+            limits.matrix.ravel(),
+        )
+        extra = 1 + groups
+        LinearProgramme(
+            cost=np.concatenate([np.zeros(n), np.ones(extra)]),
+            lower=np.concatenate([region.lower, np.zeros(extra)]),
+            upper=np.concatenate([region.upper, np.full(extra, np.inf)]),
+            low=limits.low,
+            high=limits.high,
+            matrix=rows,
+        ).pass_to(self._highs)
+
+    def add(self, cuts: Cuts) -> None:
+        """Take more cuts in."""
+        k, width = len(cuts), self._n + 2
+        index = np.empty((k, width), dtype=np.int32)
+        index[:, : self._n + 1] = np.arange(self._n + 1)
+        index[:, -1] = self._n + 1 + cuts.groups
+        value = np.hstack([-cuts.slopes, cuts.counts[:, np.newaxis], np.ones((k, 1))])
+        starts = np.arange(0, value.size, width, dtype=np.int32)
+        free = np.full(k, np.inf)
+        self._highs.addRows(k, cuts.offsets, free, value.size, starts, index.ravel(), value.ravel())
+
+    def solve(self) -> CutOptimum:
+        """The least that the cuts so far allow.
+
+        Raises:
+            SolverFailureError: HiGHS stopped without an answer.
+        """
+        self._highs.run()
+        check_optimal(self._highs)
+        solution = self._highs.getSolution()
+        x, n = np.array(solution.col_value), self._n
+        multipliers = np.maximum(np.array(solution.row_dual)[self._rows :], 0.0)
+        return CutOptimum(x[:n], float(x[n]), float(x[n:].sum()), multipliers)
