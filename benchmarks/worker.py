@@ -1,11 +1,11 @@
 """What a worker's process spends on one request of 20 assets, from its claim to its published end.
 
 Sets up an installation in a temporary folder with a Valkey of its own and the prices of a seeded
-factor model. One process submits requests of every core objective, by turns and one at a time; this
-one is on duty as a worker's process is: it waits in Redis, is handed each request, and goes through
-``running.run_claimed``, whose steps are timed where they stand. Nobody listens, so that the web
-process's work is no part of it. Prints milliseconds, p50 of each step and p50 and p99 of all.
-Run with OPENBLAS_NUM_THREADS=1.
+factor model. One process submits requests of every objective that is answered exactly, by turns and
+one at a time; this one is on duty as a worker's process is: it waits in Redis, is handed each
+request, and goes through ``running.run_claimed``, whose steps are timed where they stand. Nobody
+listens, so that the web process's work is no part of it. Prints milliseconds, p50 of each step and
+p50 and p99 of all. Run with OPENBLAS_NUM_THREADS=1.
 """
 
 import json
@@ -28,8 +28,9 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.command_line import benchmark_options, print_figures
-from benchmarks.exact_requests import CONSTRAINTS, PERIODS, SMALL, SYMBOLS, write_prices
-from optimization.engine.objectives import CORE
+from benchmarks.exact_requests import PERIODS, SMALL, SYMBOLS, write_prices
+from optimization.engine import Objective
+from optimization.engine.objectives import CONVEX, RULES
 from tests.valkey import start_valkey
 
 PAUSE_SECONDS = 0.01
@@ -58,6 +59,8 @@ for _ in range(rounds):
             time.sleep(pause)
             request.refresh_from_db()
 """
+
+OBJECTIVES = [objective.value for objective in Objective if objective in CONVEX | RULES]
 
 STEPS = {
     "begin": "the row is brought and marked as running, and its start is told",
@@ -149,7 +152,7 @@ def requests(count: int) -> Iterator[tuple[int, Any, float]]:
                     claim = duty.next(afterwards, claim)
 
 
-def run(rounds: int) -> dict[str, list[dict[str, float]]]:
+def run(rounds: int, max_weight: float) -> dict[str, list[dict[str, float]]]:
     """Milliseconds by step of every request, by objective."""
     import django
 
@@ -176,18 +179,18 @@ def run(rounds: int) -> dict[str, list[dict[str, float]]]:
 
     # Connected last, so that it is called when the frame has been sent.
     request_finished.connect(note_end)
-    asked = ([o.value for o in CORE], SYMBOLS[:SMALL], PERIODS, CONSTRAINTS["max_weight"])
+    asked = (OBJECTIVES, SYMBOLS[:SMALL], PERIODS, max_weight)
     submitter = subprocess.Popen(
         [sys.executable, "-c", SUBMITTER, json.dumps((*asked, rounds + 1, PAUSE_SECONDS))],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     found: dict[str, list[dict[str, float]]] = defaultdict(list)
-    for number, request, begun in requests((rounds + 1) * len(CORE)):
+    for number, request, begun in requests((rounds + 1) * len(OBJECTIVES)):
         steps = clock.take()
         whole = 1e3 * (told - begun)
         steps["rest"] = whole - sum(steps.values())
-        if number >= len(CORE):  # what a first request loads is not what any other pays
+        if number >= len(OBJECTIVES):  # what a first request loads is not what any other pays
             found[request.objective].append({**steps, "whole": whole})
     submitter.wait()
     return found
@@ -222,9 +225,10 @@ def show(figures: dict[str, dict[str, float]]) -> None:
 def main() -> None:
     parser = benchmark_options(__doc__)
     parser.add_argument("--rounds", type=int, default=100, help="requests of each objective")
+    parser.add_argument("--max-weight", type=float, default=0.4, help="of every asset")
     options = parser.parse_args()
     with installation():
-        figures = summary(run(options.rounds))
+        figures = summary(run(options.rounds, options.max_weight))
     print_figures(figures, show, as_json=options.json)
 
 

@@ -23,7 +23,7 @@ ROUNDING = 1e-15
 """A budget missed by no more is not missed."""
 
 SNAP = 1e-11
-"""A weight this close to a bound is on it."""
+"""A weight this close to a bound, or to nothing, is there."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +130,7 @@ def on_equations(weights: FloatArray, region: Region) -> FloatArray:
 
 def settle(weights: FloatArray, region: Region) -> FloatArray:
     """Remove a solver's rounding: inside every bound, and on the budget where it can be."""
+    weights = np.where(np.abs(weights) < SNAP, 0.0, weights)
     weights = np.where(weights < region.lower + SNAP, region.lower, weights)
     weights = np.where(weights > region.upper - SNAP, region.upper, weights)
     for _ in range(3):

@@ -4,7 +4,6 @@ A rule fixes the weights, so bounds cannot be traded against anything: weights t
 constraint are refused, never bent.
 """
 
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -12,7 +11,6 @@ from importlib import import_module
 import numpy as np
 
 from optimization.engine.convex.instance import Instance
-from optimization.engine.covariance import LEDOIT_WOLF
 from optimization.engine.errors import (
     InvalidProblemError,
     SolverFailureError,
@@ -32,6 +30,9 @@ SHORT_OF = 0.95
 """Share of the way to zero that a step may take a position."""
 
 HALVINGS = 40
+TREE = "hierarchical tree"
+"""What is said to have solved hierarchical risk parity."""
+
 ENDLESS = 1e6
 """A position this large, in units of one asset's risk, grows without end."""
 
@@ -214,40 +215,32 @@ def _budgets(instance: Instance) -> FloatArray:
 
 
 def _hierarchical(instance: Instance) -> RuleOutcome:
-    """López de Prado's hierarchical risk parity (2016), as skfolio computes it.
+    """Capital split along a tree of like assets, within the bounds.
 
     Raises:
         UnsupportedProblemError: It holds every asset and the whole capital, which bounds forbid.
         InvalidProblemError: The assets' correlations do not tell their risks apart.
     """
     if instance.region.n_assets == 1:
-        return RuleOutcome(np.ones(1), "skfolio")
+        return RuleOutcome(np.ones(1), TREE)
     _check_risky(instance)
     lower, upper = np.maximum(instance.region.lower, 0.0), instance.region.upper
     _check_room(instance, lower, upper)
-    optimization = import_module("skfolio.optimization")
-    prior = import_module("skfolio.prior")
-    moments = import_module("skfolio.moments")
-    shrunk = instance.covariance.kind == LEDOIT_WOLF
-    estimator = moments.LedoitWolf() if shrunk else moments.EmpiricalCovariance()
-    model = optimization.HierarchicalRiskParity(
-        prior_estimator=prior.EmpiricalPrior(covariance_estimator=estimator),
-        min_weights=lower,
-        max_weights=upper,
-    )
-    # The weights do not depend on the unit of the returns, but skfolio's checks do.
-    returns = instance.problem.returns / float(np.sqrt(instance.covariance.variances.max()))
-    try:
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")  # skfolio's remarks on data that was checked already
-            model.fit(returns)
-    except import_module("skfolio.exceptions").SkfolioError as error:
+    hierarchy = import_module("optimization.engine.convex.hierarchy")
+    # Whatever estimator tells the risks, how like assets are is read off their returns.
+    with np.errstate(all="ignore"):
+        alike = np.corrcoef(instance.problem.returns.T)
+    weights = None
+    if np.isfinite(alike).all():
+        order = hierarchy.leaf_order(alike)
+        weights = hierarchy.split_by_risk(instance.covariance.dense, order, lower, upper)
+    if weights is None:
         raise InvalidProblemError(
             "some of the assets hardly move or hedge each other entirely in this window, so their"
             " risks cannot be split along a tree; use a longer window or leave them out",
             ["symbols", "parameters.lookback"],
-        ) from error
-    return RuleOutcome(np.asarray(model.weights_, dtype=np.float64), "skfolio")
+        )
+    return RuleOutcome(weights, TREE)
 
 
 def _check_room(instance: Instance, lower: FloatArray, upper: FloatArray) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.certificates import run_one
+from benchmarks.random_problems import random_problem
 from optimization.engine import Constraints, Objective, Problem, measures, solve
 from optimization.engine.convex.certificate import Evidence, certify
 from optimization.engine.convex.instance import instance_of
@@ -165,9 +166,11 @@ def test_a_hedge_that_neither_gains_nor_risks_leaves_the_best_ratio_proven(seed:
 
 
 @pytest.mark.parametrize("seed", [8330, 8352])
-def test_clusters_without_any_risk_are_refused_by_name(seed: int) -> None:
+def test_a_half_of_the_tree_to_which_the_bounds_leave_nothing_holds_nothing(seed: int) -> None:
+    """The smallest weights of others take the whole capital of what both halves share."""
     outcome = run_one((Objective.HIERARCHICAL_RISK_PARITY.value, seed), every=0)
-    assert (outcome.kind, outcome.trouble) == ("invalid_problem", "")
+    assert (outcome.kind, outcome.trouble) == ("rule", "")
+    assert float(solve(random_problem(seed, Objective.HIERARCHICAL_RISK_PARITY)).weights.min()) == 0
 
 
 @pytest.mark.parametrize(

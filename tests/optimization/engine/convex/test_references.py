@@ -19,10 +19,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.cluster.hierarchy import leaves_list, linkage
-from scipy.optimize import linprog
 from scipy.spatial.distance import squareform
 
 from optimization.engine import Constraints, Objective, Problem, measures, solve
+from tests.optimization.engine.convex.linear_reference import by_linprog
 
 cp: Any = cvxpy
 FloatArray = np.ndarray
@@ -59,37 +59,6 @@ def by_cvxpy(problem: Problem) -> FloatArray:
     apart = np.sqrt(np.diagonal(sigma)) @ w
     cp.Problem(cp.Minimize(risk), [apart == 1, w <= CAP * cp.sum(w)]).solve(solver=cp.CLARABEL)
     return np.asarray(w.value / w.value.sum())
-
-
-def by_linprog(problem: Problem) -> FloatArray:
-    """Weights first, then the auxiliary variables of the piecewise linear risk."""
-    returns = problem.returns
-    periods, n = returns.shape
-    eye, wide = np.eye(periods), np.zeros((periods, periods))
-    if problem.objective == Objective.MINIMIZE_MAD:
-        centred = returns - returns.mean(axis=0)
-        cost = np.r_[np.zeros(n), np.full(periods, 1 / periods)]
-        rows = np.block([[centred, -eye], [-centred, -eye]])
-        free = 0
-    else:
-        total = np.cumsum(returns, axis=0)  # w, peaks, one level, what exceeds the level
-        beyond = np.full((periods, 1), -1.0)
-        zero, rise = np.zeros((periods, 1)), eye - np.eye(periods, k=-1)
-        rows = np.block(
-            [
-                [total, -eye, zero, wide],
-                [np.zeros((periods, n)), -rise, zero, wide],
-                [-total, eye, beyond, -eye],
-            ]
-        )
-        count = TAIL * periods if problem.objective == Objective.MINIMIZE_CDAR else 1.0
-        cost = np.r_[np.zeros(n + periods), 1.0, np.full(periods, 1 / count)]
-        free = n + periods
-    bounds: list[tuple[float | None, float | None]] = [(0, CAP)] * n
-    bounds += [(None, None) if column == free else (0, None) for column in range(n, len(cost))]
-    invested = np.r_[np.ones(n), np.zeros(len(cost) - n)][np.newaxis]
-    found = linprog(cost, rows, np.zeros(len(rows)), invested, [1.0], bounds, method="highs")
-    return np.asarray(found.x[:n])
 
 
 OPTIMA: Mapping[Objective, tuple[Callable[[Problem], FloatArray], float]] = {

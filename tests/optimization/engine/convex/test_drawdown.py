@@ -1,0 +1,95 @@
+"""Drawdowns by cutting planes, against the whole linear programme."""
+
+from typing import Any
+
+import daqp
+import numpy as np
+import pytest
+
+from optimization.engine import Constraints, Objective, Problem, solve
+from optimization.engine.convex import cuts, drawdown
+from optimization.engine.convex.instance import instance_of
+from optimization.engine.errors import SolverFailureError
+from tests.optimization.engine.convex.linear_reference import (
+    CASES,
+    SHAPES,
+    check_against_linprog,
+    draw,
+    problem_in,
+)
+
+OBJECTIVES = (Objective.MINIMIZE_CDAR, Objective.MINIMIZE_MAX_DRAWDOWN)
+SOLVERS = {"few assets": "daqp", "fewer periods than assets": "daqp", "many assets": "highs"}
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_least_drawdown_is_the_whole_programmes(shape: str, case: str, objective: Any) -> None:
+    check_against_linprog(problem_in(case, shape, objective), {SOLVERS[shape]})
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_a_portfolio_that_only_rises_has_no_drawdown(objective: Any) -> None:
+    returns = np.abs(draw(np.random.default_rng(3), 4, 60))
+    solution = solve(Problem(returns=returns, symbols=tuple("ABCD"), objective=objective))
+    assert solution.optimality_gap == 0.0
+    assert solution.weights.sum() == pytest.approx(1.0, abs=1e-12)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_a_portfolio_that_only_falls_is_measured_from_its_start(objective: Any) -> None:
+    returns = -np.abs(draw(np.random.default_rng(3), 4, 60))
+    problem = Problem(
+        returns=returns,
+        symbols=tuple(f"S{asset}" for asset in range(4)),
+        objective=objective,
+        constraints=Constraints(max_weight=0.4),
+    )
+    check_against_linprog(problem, {"daqp"})
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_where_daqp_stops_highs_goes_on_with_the_same_cuts(
+    objective: Any, monkeypatch: Any
+) -> None:
+    problem = problem_in("a cap", "few assets", objective)
+    expected = solve(problem)
+    solves, real = [], daqp.solve
+
+    def failing(*args: Any, **keywords: Any) -> Any:
+        x, value, flag, info = real(*args, **keywords)
+        if "eps_prox" in keywords:
+            solves.append(flag)
+            flag = flag if len(solves) < 3 else -2
+        return x, value, flag, info
+
+    monkeypatch.setattr(daqp, "solve", failing)
+    solution = solve(problem)
+    assert len(solves) == 4  # the third from where the second ended, then from nothing
+    assert solution.solver == "highs"
+    assert solution.weights == pytest.approx(expected.weights, abs=1e-9)
+
+
+def test_cuts_without_end_are_a_failure(monkeypatch: Any) -> None:
+    monkeypatch.setattr(drawdown, "ROUNDS", 2)
+    instance = instance_of(problem_in("a cap", "few assets", Objective.MINIMIZE_CDAR))
+    with pytest.raises(SolverFailureError, match="without end"):
+        drawdown.minimise_drawdown(instance)
+
+
+def test_a_start_at_the_optimum_needs_fewer_cuts(monkeypatch: Any) -> None:
+    problem = problem_in("a cap", "few assets", Objective.MINIMIZE_CDAR)
+    instance, solves = instance_of(problem), []
+    real = cuts.CutModel.solve
+
+    def counted(model: cuts.CutModel) -> cuts.CutOptimum:
+        solves.append(model)
+        return real(model)
+
+    monkeypatch.setattr(cuts.CutModel, "solve", counted)
+    cold = drawdown.minimise_drawdown(instance)
+    rounds = len(solves)
+    warm = drawdown.minimise_drawdown(instance, cold.weights)
+    assert len(solves) - rounds < rounds
+    assert warm.weights == pytest.approx(cold.weights, abs=1e-9)
