@@ -27,6 +27,9 @@ PROXIMAL = 1e-2
 """Weight of the square that DAQP adds to a linear cost and moves along until it counts nothing."""
 
 PRIMAL_TOLERANCE = 1e-11
+FIRST_CUTS = 128
+"""Cuts that there is room for at first."""
+
 NO_LIMIT = 1e30
 """What DAQP takes for infinity."""
 
@@ -122,25 +125,36 @@ class _Daqp:
     name = "daqp"
 
     def __init__(self, region: Region, groups: int) -> None:
-        n = region.n_assets
-        self._region = region
-        self._slopes, self._offsets, self._counts = np.zeros((0, n)), np.zeros(0), np.zeros(0)
-        self._places = np.zeros(0, dtype=np.intp)
-        self._column = np.full(groups, -1)
+        limits, n = region.limits, region.n_assets
+        self._n, self._n_rows = n, len(limits.low)
+        self._lower, self._upper = region.lower, region.upper
+        self._low = np.maximum(limits.low, -NO_LIMIT)
+        self._high = np.minimum(limits.high, NO_LIMIT)
+        self._sense = np.where(limits.low == limits.high, EQUATION, 0)
+        # Weights, the level, and the groups in the order in which they are met.
+        self._matrix = np.zeros((self._n_rows + FIRST_CUTS, n + 1 + groups))
+        self._matrix[: self._n_rows, :n] = limits.matrix
+        self._offsets = np.zeros(0)
+        self._column: dict[int, int] = {}
         self._x, self._duals = np.zeros(n + 1), np.zeros(0)
 
     def add(self, cuts: Cuts) -> None:
         """Take more cuts in."""
-        columns = len(self._x)
-        fresh = np.unique(cuts.groups[self._column[cuts.groups] < 0])
-        self._column[fresh] = np.arange(columns, columns + len(fresh))
-        self._slopes = np.concatenate([self._slopes, cuts.slopes])
+        n, columns = self._n, len(self._x)
+        first = self._n_rows + len(self._offsets)
+        last = first + len(cuts)
+        if last > len(self._matrix):
+            self._matrix = np.concatenate([self._matrix, np.zeros_like(self._matrix)])
+        self._matrix[first:last, :n] = -cuts.slopes
+        self._matrix[first:last, n] = cuts.counts
+        for row, group in enumerate(cuts.groups.tolist(), start=first):
+            column = self._column.setdefault(group, n + 1 + len(self._column))
+            self._matrix[row, column] = 1.0
+        fresh = n + 1 + len(self._column) - columns
         self._offsets = np.concatenate([self._offsets, cuts.offsets])
-        self._counts = np.concatenate([self._counts, cuts.counts])
-        self._places = np.concatenate([self._places, self._column[cuts.groups]])
-        self._x = np.concatenate([self._x, np.zeros(len(fresh))])
+        self._x = np.concatenate([self._x, np.zeros(fresh)])
         if len(self._duals):
-            duals, resting = self._duals, np.full(len(fresh), RESTING)
+            duals, resting = self._duals, np.full(fresh, RESTING)
             nothing = np.zeros(len(cuts))
             self._duals = np.concatenate([duals[:columns], resting, duals[columns:], nothing])
 
@@ -150,18 +164,13 @@ class _Daqp:
         Raises:
             SolverFailureError: DAQP stopped without an answer.
         """
-        region, limits = self._region, self._region.limits
-        n, rows, cuts, d = region.n_assets, len(limits.low), len(self._offsets), len(self._x)
-        matrix = np.zeros((rows + cuts, d))
-        matrix[:rows, :n] = limits.matrix
-        matrix[rows:, :n], matrix[rows:, n] = -self._slopes, self._counts
-        matrix[np.arange(rows, rows + cuts), self._places] = 1.0
-        low = np.concatenate([region.lower, np.zeros(d - n), limits.low, self._offsets])
+        n, rows, d = self._n, self._n_rows, len(self._x)
+        matrix = np.ascontiguousarray(self._matrix[: rows + len(self._offsets), :d])
+        low = np.concatenate([self._lower, np.zeros(d - n), self._low, self._offsets])
         high = np.full(len(low), NO_LIMIT)
-        high[:n], high[d : d + rows] = region.upper, limits.high
-        low, high = np.maximum(low, -NO_LIMIT), np.minimum(high, NO_LIMIT)
+        high[:n], high[d : d + rows] = self._upper, self._high
         sense = np.zeros(len(low), dtype=np.int32)
-        sense[d : d + rows][limits.low == limits.high] = EQUATION
+        sense[d : d + rows] = self._sense
         cost = np.zeros(d)
         cost[n:] = 1.0
         warm = {"primal_start": self._x, "dual_start": self._duals}

@@ -51,12 +51,14 @@ class Falls(NamedTuple):
 
     def without(self, known: set[bytes]) -> "Falls":
         """Those of cuts that are not known yet, and are from now on."""
-        fresh, begin = [], 0
-        for count in self.counts.tolist():
-            cut = slice(begin, begin := begin + count)
-            name = self.starts[cut].tobytes() + self.ends[cut].tobytes()
+        starts, ends, begin = self.starts.tobytes(), self.ends.tobytes(), 0
+        fresh = []
+        for size in (self.counts * self.ends.itemsize).tolist():
+            end = begin + size
+            name = starts[begin:end] + ends[begin:end]
             fresh.append(name not in known)
             known.add(name)
+            begin = end
         if all(fresh):
             return self
         kept = np.repeat(fresh, self.counts)
@@ -137,10 +139,11 @@ class _Drawdowns:
         """What falls say about other portfolios."""
         starts, ends, counts, share = falls
         first = counts.cumsum() - counts
-        none = not self.tail
+        none, lost = not self.tail, self.totals[starts] - self.totals[ends]
+        earned = self.interest[ends] - self.interest[starts]
         return Cuts(
-            slopes=share * np.add.reduceat(self.totals[starts] - self.totals[ends], first, axis=0),
-            offsets=share * np.add.reduceat(self.interest[starts] - self.interest[ends], first),
+            slopes=share * np.add.reduceat(lost, first, axis=0),
+            offsets=-share * np.add.reduceat(earned, first),
             counts=(0.0 if none else share) * counts.astype(np.float64),
             groups=np.zeros_like(first) if none else (ends[first] - 1) // self.stretch,
         )

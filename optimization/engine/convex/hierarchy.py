@@ -4,7 +4,7 @@ López de Prado, *Building diversified portfolios that outperform out of sample*
 """
 
 import numpy as np
-from scipy.cluster.hierarchy import leaves_list, linkage
+from scipy.cluster.hierarchy import linkage
 from scipy.spatial.distance import squareform
 
 from optimization.engine.problem import FloatArray
@@ -19,8 +19,11 @@ def leaf_order(correlation: FloatArray) -> list[int]:
     distance = np.sqrt(np.clip((1.0 - correlation) / 2.0, 0.0, 1.0))
     np.fill_diagonal(distance, 0.0)
     tree = linkage(squareform(distance, checks=False), "ward", optimal_ordering=True)
-    order: list[int] = leaves_list(tree).tolist()
-    return order
+    # Each merge joins two of the leaves and earlier merges, the last one all of them.
+    stretches: list[list[int]] = [[leaf] for leaf in range(len(correlation))]
+    for left, right in tree[:, :2].astype(np.intp).tolist():
+        stretches.append(stretches[left] + stretches[right])
+    return stretches[-1]
 
 
 def split_by_risk(
@@ -39,26 +42,29 @@ def split_by_risk(
     """
     block = covariance[np.ix_(order, order)]
     calm = 1.0 / block.diagonal()
-    # Both are summed over stretches of the order.
-    products, smallest, largest = calm[:, np.newaxis] * block * calm, lower[order], upper[order]
+    products = calm[:, np.newaxis] * block * calm
+    smallest, largest = (
+        np.append(0.0, np.cumsum(bound[order])).tolist() for bound in (lower, upper)
+    )
     parts, stretches = np.ones(len(order)), [(0, len(order))]
     while stretches:
         begin, end = stretches.pop()
         middle = begin + (end - begin) // 2
         if middle == begin:
             continue
-        halves = slice(begin, middle), slice(middle, end)
         first, second = (
-            float(products[half, half].sum()) / float(calm[half].sum()) ** 2 for half in halves
+            float(products[a:b, a:b].sum()) / float(calm[a:b].sum()) ** 2
+            for a, b in ((begin, middle), (middle, end))
         )
         if not 0.0 < first + second < np.inf:
             return None
         # Half of what is to be split each way, within what either half may hold.
         whole = float(parts[begin])
-        bounds = [(float(smallest[half].sum()), float(largest[half].sum())) for half in halves]
-        left = min(max(whole * second / (first + second), bounds[0][0]), bounds[0][1])
-        right = min(max(whole - left, bounds[1][0]), bounds[1][1])
-        parts[halves[0]], parts[halves[1]] = whole - right, right
+        left = max(whole * second / (first + second), smallest[middle] - smallest[begin])
+        left = min(left, largest[middle] - largest[begin])
+        right = max(whole - left, smallest[end] - smallest[middle])
+        right = min(right, largest[end] - largest[middle])
+        parts[begin:middle], parts[middle:end] = whole - right, right
         stretches += [(begin, middle), (middle, end)]
     weights = np.empty(len(order))
     weights[order] = parts

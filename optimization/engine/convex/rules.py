@@ -229,7 +229,10 @@ def _hierarchical(instance: Instance) -> RuleOutcome:
     hierarchy = import_module("optimization.engine.convex.hierarchy")
     # Whatever estimator tells the risks, how like assets are is read off their returns.
     with np.errstate(all="ignore"):
-        alike = np.corrcoef(instance.problem.returns.T)
+        centred = instance.centred
+        alike = centred.T @ centred
+        size = np.sqrt(alike.diagonal())
+        alike /= np.outer(size, size)
     weights = None
     if np.isfinite(alike).all():
         order = hierarchy.leaf_order(alike)

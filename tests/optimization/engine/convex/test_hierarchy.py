@@ -46,7 +46,7 @@ def test_like_assets_are_neighbours_in_the_tree() -> None:
     rng = np.random.default_rng(5)
     pairs = rng.normal(size=(200, 3))
     returns = np.repeat(pairs, 2, axis=1)[:, [0, 2, 4, 1, 3, 5]] + rng.normal(0, 0.01, (200, 6))
-    correlation: FloatArray = np.corrcoef(returns, rowvar=False)
+    correlation: FloatArray = np.asarray(np.corrcoef(returns, rowvar=False))
     order = leaf_order(correlation)
     assert sorted(tuple(sorted(order[place : place + 2])) for place in (0, 2, 4)) == [
         (0, 3),
