@@ -47,11 +47,10 @@ from benchmarks.engine_report import (
     summary,
     table,
 )
-from benchmarks.peers import PEERS, RAW
+from benchmarks.peers import COMPARED, PEERS, RAW
 from optimization.engine import Constraints, Group, Objective, Problem, Session, Solution, solve
 from optimization.engine.errors import InfeasibleProblemError, NoExcessReturnError
 from optimization.engine.measures import cost_function
-from optimization.engine.objectives import CORE
 from optimization.engine.problem import FloatArray
 
 SIZES = "5x252,20x1260,50x1260,100x1260,500x1260,1000x1260,3000x756"
@@ -284,7 +283,7 @@ def peaks(libraries: Iterable[str]) -> dict[str, float]:
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--sizes", default=SIZES, help="assets x periods, by commas")
-    parser.add_argument("--objectives", default=",".join(CORE))
+    parser.add_argument("--objectives", default=",".join(COMPARED))
     parser.add_argument("--libraries", default=",".join([*PEERS, *RAW]))
     parser.add_argument("--budget", type=float, default=2.0, help="seconds per measurement")
     parser.add_argument("--json", type=Path, help="write every row here")

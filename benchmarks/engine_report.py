@@ -5,8 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.peers import PEERS
-from optimization.engine.objectives import CORE
+from benchmarks.peers import COMPARED, PEERS
 
 OURS, DESCRIBED, ONE_ROW = "quantumedge", "quantumedge, described", "quantumedge, one new row"
 
@@ -87,7 +86,7 @@ def plot(rows: list[Row], path: Path) -> None:
     from matplotlib import pyplot as plt
 
     drawn = [row for row in rows if row.library in (OURS, ONE_ROW, *PEERS) and row.runs]
-    names = [name for name in CORE if any(row.objective == name for row in drawn)]
+    names = [name for name in COMPARED if any(row.objective == name for row in drawn)]
     figure, axes = plt.subplots(1, len(names), figsize=(3.1 * len(names), 3.6), sharey=True)
     panels = np.atleast_1d(axes)
     for axis, name in zip(panels, names, strict=True):

@@ -1,4 +1,4 @@
-"""The same five problems in other libraries and in bare solvers: returns in, weights out."""
+"""The same problems in other libraries and in bare solvers: returns in, weights out."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from optimization.engine import Objective, Problem
+from optimization.engine.objectives import CORE
 from optimization.engine.problem import FloatArray
 
 Weigh = Callable[[Problem], FloatArray]
@@ -27,6 +28,15 @@ def skfolio(problem: Problem) -> FloatArray:
         Objective.MAXIMIZE_RETURN: (ObjectiveFunction.MAXIMIZE_RETURN, RiskMeasure.VARIANCE),
         Objective.MINIMIZE_CVAR: (ObjectiveFunction.MINIMIZE_RISK, RiskMeasure.CVAR),
         Objective.MAXIMIZE_SORTINO: (ObjectiveFunction.MAXIMIZE_RATIO, RiskMeasure.SEMI_DEVIATION),
+        Objective.MINIMIZE_MAD: (
+            ObjectiveFunction.MINIMIZE_RISK,
+            RiskMeasure.MEAN_ABSOLUTE_DEVIATION,
+        ),
+        Objective.MINIMIZE_CDAR: (ObjectiveFunction.MINIMIZE_RISK, RiskMeasure.CDAR),
+        Objective.MINIMIZE_MAX_DRAWDOWN: (
+            ObjectiveFunction.MINIMIZE_RISK,
+            RiskMeasure.MAX_DRAWDOWN,
+        ),
     }[problem.objective]
     sortino = problem.objective == Objective.MAXIMIZE_SORTINO
     model = MeanRisk(
@@ -34,6 +44,7 @@ def skfolio(problem: Problem) -> FloatArray:
         risk_measure=measure,
         max_weights=problem.constraints.upper,
         cvar_beta=1 - problem.constraints.cvar_confidence,
+        cdar_beta=1 - problem.constraints.cvar_confidence,
         min_acceptable_return=0.0 if sortino else None,
     )
     model.fit(pd.DataFrame(problem.returns, columns=list(problem.symbols)))
@@ -41,13 +52,17 @@ def skfolio(problem: Problem) -> FloatArray:
 
 
 def pyportfolioopt(problem: Problem) -> FloatArray:
-    from pypfopt import EfficientCVaR, EfficientFrontier
+    from pypfopt import EfficientCDaR, EfficientCVaR, EfficientFrontier
 
     mean, bounds = problem.returns.mean(axis=0), (0, problem.constraints.upper)
     if problem.objective == Objective.MINIMIZE_CVAR:
         tail = problem.constraints.cvar_confidence
         model = EfficientCVaR(mean, problem.returns, beta=1 - tail, weight_bounds=bounds)
         return np.array(list(model.min_cvar().values()))
+    if problem.objective == Objective.MINIMIZE_CDAR:
+        tail = problem.constraints.cvar_confidence
+        drawdown = EfficientCDaR(mean, problem.returns, beta=1 - tail, weight_bounds=bounds)
+        return np.array(list(drawdown.min_cdar().values()))
     frontier = EfficientFrontier(mean, np.cov(problem.returns.T), weight_bounds=bounds)
     if problem.objective == Objective.MINIMIZE_VARIANCE:
         weights = frontier.min_volatility()
@@ -71,6 +86,9 @@ def riskfolio(problem: Problem) -> FloatArray:
         Objective.MAXIMIZE_RETURN: ("MaxRet", "MV"),
         Objective.MINIMIZE_CVAR: ("MinRisk", "CVaR"),
         Objective.MAXIMIZE_SORTINO: ("Sharpe", "SLPM"),
+        Objective.MINIMIZE_MAD: ("MinRisk", "MAD"),
+        Objective.MINIMIZE_CDAR: ("MinRisk", "CDaR"),
+        Objective.MINIMIZE_MAX_DRAWDOWN: ("MinRisk", "MDD"),
     }[problem.objective]
     weights = portfolio.optimization(model="Classic", rm=measure, obj=goal, rf=0, l=0, hist=True)
     return np.asarray(weights["weights"])
@@ -160,17 +178,17 @@ def bare_cvxpy(problem: Problem) -> FloatArray:
 
 
 MOMENTS = frozenset({Objective.MINIMIZE_VARIANCE, Objective.MAXIMIZE_SHARPE})
-EVERY = frozenset(
-    {
-        *MOMENTS,
-        Objective.MAXIMIZE_RETURN,
-        Objective.MINIMIZE_CVAR,
-        Objective.MAXIMIZE_SORTINO,
-    }
+COMPARED = (
+    *CORE,
+    Objective.MINIMIZE_MAD,
+    Objective.MINIMIZE_CDAR,
+    Objective.MINIMIZE_MAX_DRAWDOWN,
 )
+EVERY = frozenset(COMPARED)
+TAILS = frozenset({Objective.MINIMIZE_CVAR, Objective.MINIMIZE_CDAR})
 
 PEERS: Mapping[str, tuple[Weigh, frozenset[Objective]]] = {
-    "pyportfolioopt": (pyportfolioopt, MOMENTS | {Objective.MINIMIZE_CVAR}),
+    "pyportfolioopt": (pyportfolioopt, MOMENTS | TAILS),
     "skfolio": (skfolio, EVERY),
     "riskfolio-lib": (riskfolio, EVERY),
 }

@@ -30,6 +30,9 @@ PRIMAL_TOLERANCE = 1e-11
 FIRST_CUTS = 128
 """Cuts that there is room for at first."""
 
+MOST_ITERATIONS = 50_000
+"""Of HiGHS, which may turn in circles; from the last basis it takes tens, seldom hundreds."""
+
 NO_LIMIT = 1e30
 """What DAQP takes for infinity."""
 
@@ -204,6 +207,7 @@ class _Highs:
         n, limits = region.n_assets, region.limits
         self._n, self._rows = n, len(limits.low)
         self._highs: Any = new_highs()
+        self._highs.setOptionValue("simplex_iteration_limit", MOST_ITERATIONS)
         rows = SparseMatrix(
             highspy.MatrixFormat.kRowwise,
             np.arange(0, limits.matrix.size + 1, n, dtype=np.int32),

@@ -27,8 +27,9 @@ GROUPS = 60
 DEEP, MOST_FALLS = 0.7, 10
 """Falls of which a cut is made: those that come near the largest, and how many of them."""
 
-CAUTIOUS, CAUTION = 4, 0.7
-"""In so many rounds only this share of the way to the cuts' optimum is gone: they know little."""
+FIRST_REACH, GROWTH = 0.4, 1.4
+"""Share of the way to the cuts' optimum that is gone, and its growth with every portfolio that is
+better than the last: a few cuts know little of what lies far away."""
 
 ROUNDS = 1000
 EXACT = 1e-12
@@ -81,20 +82,27 @@ class DrawdownOptimum:
 
 
 class _Drawdowns:
-    """The drawdowns of portfolios, and the cuts they give, in a unit of their own."""
+    """The drawdowns of portfolios, and the cuts they give, in units of one of them."""
 
     def __init__(self, instance: Instance) -> None:
         count, n = instance.excess.shape
-        self.periods = count
-        # What of a region's cash earns comes on top of the excess.
-        risk_free = instance.problem.period_risk_free_rate / instance.return_scale
-        self.totals = np.zeros((count + 1, n))
-        np.cumsum(instance.excess / instance.return_scale, axis=0, out=self.totals[1:])
-        self.interest = risk_free * np.arange(count + 1)
+        self.periods, region = count, instance.region
+        self.totals, self.interest = np.zeros((count + 1, n)), np.zeros(count + 1)
+        # What is fully invested earns no interest, which may dwarf what the assets do.
+        invested = region.budget_low == region.budget_high == 1.0
+        returns = instance.problem.returns if invested else instance.excess
+        np.cumsum(returns, axis=0, out=self.totals[1:])
+        if not invested:
+            self.interest += instance.problem.period_risk_free_rate * np.arange(count + 1)
         conditional = instance.objective == Objective.MINIMIZE_CDAR
         self.tail = instance.tail if conditional else 0.0
         self.beyond = max(self.tail * count, 1.0)
         self.stretch = -(-count // GROUPS)
+
+    def measure_in(self, unit: float) -> None:
+        """Count drawdowns in units of this one from here on."""
+        self.totals /= unit
+        self.interest /= unit
 
     def at(self, weights: FloatArray, level: float | None = None) -> tuple[float, Falls]:
         """The drawdown of a portfolio, and the falls that bound that of every other.
@@ -193,24 +201,27 @@ def minimise_drawdown(instance: Instance, start: FloatArray | None = None) -> Dr
     drawdowns, model = _Drawdowns(instance), CutModel(instance.region, GROUPS)
     cutting = _Cutting(drawdowns, model)
     best = least_variance(instance) if start is None else start
+    first, _ = drawdowns.at(best)
+    if first > 0:
+        drawdowns.measure_in(first)
     least, falls = drawdowns.at(best)
     cutting.cut(falls)
-    for turn in range(ROUNDS):
-        optimum, is_cautious = model.solve(), turn < CAUTIOUS
-        query = optimum.weights
-        if is_cautious:
-            query = best + CAUTION * (query - best)
+    reach = FIRST_REACH
+    for _ in range(ROUNDS):
+        optimum = model.solve()
+        query = optimum.weights if reach == 1.0 else best + reach * (optimum.weights - best)
         value, falls = drawdowns.at(query)
         if value <= least:
-            best, least = query, value
+            best, least, reach = query, value, min(1.0, GROWTH * reach)
         if least - optimum.bound <= EXACT * max(least, 1.0):
             break
-        if cutting.cut(falls) or is_cautious:
+        if cutting.cut(falls):
             continue
         # All is known of this portfolio's own level, perhaps not of the level that the cuts take.
-        _, falls = drawdowns.at(query, optimum.level)
-        if not cutting.cut(falls):
+        _, falls = drawdowns.at(optimum.weights, optimum.level)
+        if not cutting.cut(falls) and query is optimum.weights:
             break  # what is left is rounding
+        reach = 1.0
     else:
         raise SolverFailureError("falls were cut off without end")
     return DrawdownOptimum(best, cutting.share(optimum.multipliers), model.solver)

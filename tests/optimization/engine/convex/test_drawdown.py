@@ -78,8 +78,8 @@ def test_cuts_without_end_are_a_failure(monkeypatch: Any) -> None:
         drawdown.minimise_drawdown(instance)
 
 
-def test_a_start_at_the_optimum_needs_fewer_cuts(monkeypatch: Any) -> None:
-    problem = problem_in("a cap", "few assets", Objective.MINIMIZE_CDAR)
+def test_a_start_at_the_optimum_needs_fewer_cuts(make_problem: Any, monkeypatch: Any) -> None:
+    problem = make_problem(objective=Objective.MINIMIZE_CDAR, max_weight=0.4)
     instance, solves = instance_of(problem), []
     real = cuts.CutModel.solve
 

@@ -18,6 +18,9 @@ WARM = (
     Objective.MAXIMIZE_SORTINO,
     Objective.MAXIMIZE_UTILITY,
     Objective.MAXIMIZE_DIVERSIFICATION,
+    Objective.MINIMIZE_MAD,
+    Objective.MINIMIZE_CDAR,
+    Objective.MINIMIZE_MAX_DRAWDOWN,
     Objective.RISK_PARITY,
 )
 
