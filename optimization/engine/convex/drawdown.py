@@ -21,13 +21,13 @@ from optimization.engine.errors import SolverFailureError
 from optimization.engine.measures import whole_periods
 from optimization.engine.problem import FloatArray, Objective
 
-GROUPS = 60
+GROUPS = 30
 """Stretches of periods with cuts of their own: more of them take fewer rounds, and longer ones."""
 
 DEEP, MOST_FALLS = 0.7, 10
 """Falls of which a cut is made: those that come near the largest, and how many of them."""
 
-FIRST_REACH, GROWTH = 0.4, 1.4
+FIRST_REACH, GROWTH = 0.4, 1.2
 """Share of the way to the cuts' optimum that is gone, and its growth with every portfolio that is
 better than the last: a few cuts know little of what lies far away."""
 
@@ -87,13 +87,14 @@ class _Drawdowns:
     def __init__(self, instance: Instance) -> None:
         count, n = instance.excess.shape
         self.periods, region = count, instance.region
-        self.totals, self.interest = np.zeros((count + 1, n)), np.zeros(count + 1)
+        self.totals = np.zeros((count + 1, n))
+        self.interest: FloatArray | None = None
         # What is fully invested earns no interest, which may dwarf what the assets do.
         invested = region.budget_low == region.budget_high == 1.0
         returns = instance.problem.returns if invested else instance.excess
         np.cumsum(returns, axis=0, out=self.totals[1:])
         if not invested:
-            self.interest += instance.problem.period_risk_free_rate * np.arange(count + 1)
+            self.interest = instance.problem.period_risk_free_rate * np.arange(count + 1)
         conditional = instance.objective == Objective.MINIMIZE_CDAR
         self.tail = instance.tail if conditional else 0.0
         self.beyond = max(self.tail * count, 1.0)
@@ -102,7 +103,8 @@ class _Drawdowns:
     def measure_in(self, unit: float) -> None:
         """Count drawdowns in units of this one from here on."""
         self.totals /= unit
-        self.interest /= unit
+        if self.interest is not None:
+            self.interest /= unit
 
     def at(self, weights: FloatArray, level: float | None = None) -> tuple[float, Falls]:
         """The drawdown of a portfolio, and the falls that bound that of every other.
@@ -111,7 +113,9 @@ class _Drawdowns:
             weights: Shape (n,).
             level: Beyond which falls count; without one, beyond that of the tail.
         """
-        wealth = self.totals @ weights + self.interest
+        wealth = self.totals @ weights
+        if self.interest is not None:
+            wealth += self.interest
         peaks = np.maximum.accumulate(wealth)
         falls = peaks - wealth
         value, ends = self._in_tail(falls) if self.tail else self._deepest(falls)
@@ -147,11 +151,14 @@ class _Drawdowns:
         """What falls say about other portfolios."""
         starts, ends, counts, share = falls
         first = counts.cumsum() - counts
-        none, lost = not self.tail, self.totals[starts] - self.totals[ends]
-        earned = self.interest[ends] - self.interest[starts]
+        none, offsets = not self.tail, np.zeros(len(first))
+        slopes = np.add.reduceat(self.totals[starts] - self.totals[ends], first, axis=0)
+        if self.interest is not None:
+            earned = self.interest[ends] - self.interest[starts]
+            offsets = -share * np.add.reduceat(earned, first)
         return Cuts(
-            slopes=share * np.add.reduceat(lost, first, axis=0),
-            offsets=-share * np.add.reduceat(earned, first),
+            slopes=share * slopes,
+            offsets=offsets,
             counts=(0.0 if none else share) * counts.astype(np.float64),
             groups=np.zeros_like(first) if none else (ends[first] - 1) // self.stretch,
         )
