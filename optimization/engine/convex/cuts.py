@@ -233,7 +233,9 @@ class _Highs:
         value = np.hstack([-cuts.slopes, cuts.counts[:, np.newaxis], np.ones((k, 1))])
         starts = np.arange(0, value.size, width, dtype=np.int32)
         free = np.full(k, np.inf)
-        self._highs.addRows(k, cuts.offsets, free, value.size, starts, index.ravel(), value.ravel())
+        rows = (value.size, starts, index.ravel(), value.ravel())
+        if self._highs.addRows(k, cuts.offsets, free, *rows) == highspy.HighsStatus.kError:
+            raise SolverFailureError("the linear solver takes no such numbers")
 
     def solve(self) -> CutOptimum:
         """The least that the cuts so far allow.

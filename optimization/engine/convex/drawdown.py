@@ -33,6 +33,8 @@ better than the last: a few cuts know little of what lies far away."""
 
 ROUNDS = 1000
 EXACT = 1e-12
+ROUNDING = 1e-6
+"""A drawdown this small beside the assets' own is no unit."""
 
 
 class Falls(NamedTuple):
@@ -100,8 +102,9 @@ class _Drawdowns:
         self.beyond = max(self.tail * count, 1.0)
         self.stretch = -(-count // GROUPS)
 
-    def measure_in(self, unit: float) -> None:
-        """Count drawdowns in units of this one from here on."""
+    def measure_in(self, drawdown: float) -> None:
+        """Count in units of this drawdown from here on, or of the returns where it is rounding."""
+        unit = max(drawdown, ROUNDING * float(np.abs(self.totals).max())) or 1.0
         self.totals /= unit
         if self.interest is not None:
             self.interest /= unit
@@ -209,8 +212,7 @@ def minimise_drawdown(instance: Instance, start: FloatArray | None = None) -> Dr
     cutting = _Cutting(drawdowns, model)
     best = least_variance(instance) if start is None else start
     first, _ = drawdowns.at(best)
-    if first > 0:
-        drawdowns.measure_in(first)
+    drawdowns.measure_in(first)
     least, falls = drawdowns.at(best)
     cutting.cut(falls)
     reach = FIRST_REACH

@@ -224,6 +224,11 @@ def test_a_half_of_the_tree_to_which_the_bounds_leave_nothing_holds_nothing(seed
         # A face's own tilt just past what is known of the one that meets a deviation.
         (Objective.MAXIMIZE_RETURN, 280, "certified"),
         (Objective.MAXIMIZE_RETURN, 316, "certified"),
+        # Returns that a risk-free rate dwarfs, and drawdowns of nothing but rounding.
+        (Objective.MINIMIZE_CDAR, 268, "certified"),
+        (Objective.MINIMIZE_CDAR, 825, "certified"),
+        (Objective.MINIMIZE_MAX_DRAWDOWN, 35, "certified"),
+        (Objective.MINIMIZE_MAX_DRAWDOWN, 224, "certified"),
     ],
 )
 def test_what_the_campaign_found_stays_mended(objective: Objective, seed: int, kind: str) -> None:
