@@ -26,7 +26,7 @@ from optimization.engine.problem import FloatArray
 PROXIMAL = 1e-2
 """Weight of the square that DAQP adds to a linear cost and moves along until it counts nothing."""
 
-PRIMAL_TOLERANCE = 1e-11
+PRIMAL_TOLERANCE = 1e-12
 FIRST_CUTS = 128
 """Cuts that there is room for at first."""
 

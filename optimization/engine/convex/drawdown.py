@@ -33,6 +33,7 @@ better than the last: a few cuts know little of what lies far away."""
 
 ROUNDS = 1000
 EXACT = 1e-12
+FEASIBLE = 1e-12
 ROUNDING = 1e-6
 """A drawdown this small beside the assets' own is no unit."""
 
@@ -203,18 +204,22 @@ def minimise_drawdown(instance: Instance, start: FloatArray | None = None) -> Dr
 
     Args:
         instance: The problem.
-        start: A portfolio near the optimum, shape (n,), or None.
+        start: A portfolio near the optimum, shape (n,), feasible or not, or None.
 
     Raises:
         SolverFailureError: The cuts did not settle.
     """
     drawdowns, model = _Drawdowns(instance), CutModel(instance.region, GROUPS)
     cutting = _Cutting(drawdowns, model)
-    best = least_variance(instance) if start is None else start
-    first, _ = drawdowns.at(best)
-    drawdowns.measure_in(first)
-    least, falls = drawdowns.at(best)
-    cutting.cut(falls)
+    begun = [] if start is None else [start]
+    if start is None or instance.region.violation(start) > FEASIBLE:
+        # What a region that has moved leaves out tells of falls, but may be better than what is in.
+        begun.append(least_variance(instance))
+    best = begun[-1]
+    drawdowns.measure_in(drawdowns.at(best)[0])
+    for portfolio in begun:
+        least, falls = drawdowns.at(portfolio)
+        cutting.cut(falls)
     reach = FIRST_REACH
     for _ in range(ROUNDS):
         optimum = model.solve()

@@ -6,7 +6,7 @@ import daqp
 import numpy as np
 import pytest
 
-from optimization.engine import Constraints, Objective, Problem, solve
+from optimization.engine import Constraints, Objective, Problem, measures, solve
 from optimization.engine.convex import cuts, drawdown
 from optimization.engine.convex.instance import instance_of
 from optimization.engine.errors import SolverFailureError
@@ -93,3 +93,26 @@ def test_a_start_at_the_optimum_needs_fewer_cuts(make_problem: Any, monkeypatch:
     warm = drawdown.minimise_drawdown(instance, cold.weights)
     assert len(solves) - rounds < rounds
     assert warm.weights == pytest.approx(cold.weights, abs=1e-9)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_a_start_that_is_no_longer_feasible_is_not_taken_for_the_best(objective: Any) -> None:
+    free = problem_in("short positions", "few assets", objective)
+    better = solve(free).weights
+    tight = instance_of(problem_in("a cap", "few assets", objective))
+    cold, warm = drawdown.minimise_drawdown(tight), drawdown.minimise_drawdown(tight, better)
+    assert warm.weights == pytest.approx(cold.weights, abs=1e-9)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("limits", [{"max_leverage": 1.4}, {"max_turnover": 0.6}])
+def test_limits_on_trades_and_leverage_need_no_cvxpy(
+    make_problem: Any, objective: Any, limits: Any
+) -> None:
+    held = {"current_weights": {"AAPL": 0.6, "AMD": 0.4}} if "max_turnover" in limits else {}
+    problem = make_problem(8, 252, objective, long_only=False, **held, **limits)
+    ours, theirs = solve(problem), solve(problem, parameters={"solver": "general"})
+    cost = measures.cost_function(problem)
+    assert ours.solver == "daqp"
+    assert ours.max_violation <= 1e-9
+    assert float(cost(ours.weights)) == pytest.approx(float(cost(theirs.weights)), rel=1e-9)
