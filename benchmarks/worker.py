@@ -159,7 +159,7 @@ def run(rounds: int, max_weight: float) -> dict[str, list[dict[str, float]]]:
     django.setup()
     from optimization import rows
     from optimization.queue.lanes import Lane
-    from optimization.queue.worker_steps import preload_solvers
+    from optimization.queue.preloading import preload_solvers
     from optimization.signals import request_finished
     from optimization.solving import running
 

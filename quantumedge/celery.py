@@ -1,6 +1,7 @@
 """The Celery application; tasks are found in each app's ``tasks`` module."""
 
 import os
+from importlib import import_module
 from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "quantumedge.settings")
@@ -24,6 +25,7 @@ def _add_worker_steps(**_kwargs: Any) -> None:
     """Only a worker needs them, and importing them needs Django's models."""
     from optimization.queue.worker_steps import LaneKeeper  # noqa: PLC0415
 
+    import_module("optimization.queue.preloading")  # it connects to what the worker does next
     app.steps["consumer"].add(LaneKeeper)
 
 

@@ -1,39 +1,16 @@
-"""What a Celery worker's parent does besides: preloads solvers, says that it lives, sweeps."""
+"""What a Celery worker's parent does besides: says that it lives, sweeps."""
 
 import logging
-from importlib import import_module
 from typing import Any
 
-import numpy as np
 from celery import bootsteps
-from celery.signals import celeryd_after_setup
 from redis.exceptions import RedisError
 
-from optimization.engine import Problem, available_methods, solve
 from optimization.queue import duty, workers
-from optimization.queue.lanes import LANES, Lane, served_lanes
+from optimization.queue.lanes import served_lanes
 from optimization.queue.reconciliation import Sweeper
 
 logger = logging.getLogger(__name__)
-
-
-def preload_solvers(lanes: list[Lane]) -> None:
-    """Import and try out the solvers of these lanes before the pool forks.
-
-    Every child shares their memory, and no client waits for what a library loads at first use.
-    """
-    returns = np.random.default_rng(0).normal(0.001, 0.01, (60, 3))
-    problem = Problem(returns=returns, symbols=("A", "B", "C"))
-    for method in available_methods():
-        if LANES[method] in lanes:
-            solve(problem, method=method, rng=np.random.default_rng(0))
-
-
-@celeryd_after_setup.connect
-def _preload(instance: Any, **_kwargs: Any) -> None:
-    """Runs after the queues are chosen and before the pool forks."""
-    import_module("optimization.solving.running")
-    preload_solvers(served_lanes(instance.app.amqp.queues.consume_from))
 
 
 class LaneKeeper(bootsteps.StartStopStep):
