@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from optimization.engine.convex.cuts import CutModel
 from optimization.engine.convex.falls import GROUPS, Drawdowns, Falls, drawdowns_of
 from optimization.engine.convex.instance import Instance
-from optimization.engine.convex.smoothing import least_variance
+from optimization.engine.convex.least_variance import least_variance
 from optimization.engine.errors import SolverFailureError
 from optimization.engine.problem import FloatArray
 

@@ -1,18 +1,13 @@
 """A portfolio near the least loss over scenarios, from the loss with its kinks rounded off."""
 
-from dataclasses import replace
-
 import numpy as np
 
 from optimization.engine.convex.instance import Instance
+from optimization.engine.convex.least_variance import least_variance
 from optimization.engine.convex.loss import Loss
 from optimization.engine.convex.quadratic import QuadraticProgramme
-from optimization.engine.covariance import Covariance, DenseCovariance
-from optimization.engine.moments import Sums, sample_covariance
+from optimization.engine.covariance import Covariance
 from optimization.engine.problem import FloatArray
-
-FIRST_DAMPING = 0.05
-"""Ridge of the first guess's covariance, in mean squares times assets per period."""
 
 DAMPING = 1e-3
 """Ridge of a step, in mean squares: a narrow width leaves fewer periods than assets."""
@@ -49,20 +44,3 @@ def smoothed(instance: Instance, loss: Loss) -> FloatArray:
         weights = QuadraticProgramme(curved, instance.region).solve(linear).weights
         outcomes = rows @ weights
     return weights
-
-
-def least_variance(instance: Instance) -> FloatArray:
-    """A portfolio of about the least variance, shape (n,)."""
-    programme = QuadraticProgramme(_damped_covariance(instance), instance.region)
-    return programme.solve(np.zeros(instance.region.n_assets)).weights
-
-
-def _damped_covariance(instance: Instance) -> Covariance:
-    """Σ for a guess: without shrinkage, with what keeps it regular when periods are few."""
-    count, n = instance.excess.shape
-    ridge = FIRST_DAMPING * n / count * instance.return_scale**2
-    if instance.covariance.is_small:
-        # The one in use, which whoever describes the answer asks for anyway.
-        matrix = instance.covariance.dense + ridge * np.eye(n)
-        return DenseCovariance(np.zeros((0, n)), matrix=matrix, proven=True)
-    return replace(sample_covariance(instance.excess, Sums(instance.mean)), ridge=ridge)
