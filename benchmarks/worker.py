@@ -2,10 +2,10 @@
 
 Sets up an installation in a temporary folder with a Valkey of its own and the prices of a seeded
 factor model. One process submits requests of every objective that is answered exactly, by turns and
-one at a time; this one is on duty as a worker's process is: it waits in Redis, is handed each
-request, and goes through ``running.run_claimed``, whose steps are timed where they stand. Nobody
-listens, so that the web process's work is no part of it. Prints milliseconds, p50 of each step and
-p50 and p99 of all. Run with OPENBLAS_NUM_THREADS=1.
+one at a time or a round at once; this one is on duty as a worker's process is: it waits in Redis,
+is handed each request, and goes through ``running.run_claimed``, whose steps are timed where they
+stand. Nobody listens, so that the web process's work is no part of it. Prints milliseconds, p50 of
+each step and p50 and p99 of all. Run with OPENBLAS_NUM_THREADS=1.
 """
 
 import json
@@ -43,8 +43,15 @@ django.setup()
 from optimization.engine.problem import Constraints, Objective
 from optimization.services import request_submit
 from optimization.submissions import Owner, Submission
-objectives, symbols, lookback, largest, rounds, pause = json.loads(sys.argv[1])
+objectives, symbols, lookback, largest, rounds, pause, queued = json.loads(sys.argv[1])
+
+def wait(request):
+    while not request.is_terminal:
+        time.sleep(pause)
+        request.refresh_from_db()
+
 for _ in range(rounds):
+    sent = []
     for objective in objectives:
         submission = Submission(
             owner=Owner("local"),
@@ -54,10 +61,11 @@ for _ in range(rounds):
             constraints=Constraints(max_weight=largest),
             parameters={"lookback": lookback},
         )
-        request = request_submit(submission).request
-        while not request.is_terminal:
-            time.sleep(pause)
-            request.refresh_from_db()
+        sent.append(request_submit(submission).request)
+        if not queued:
+            wait(sent[-1])
+    for request in sent:
+        wait(request)
 """
 
 OBJECTIVES = [objective.value for objective in Objective if objective in CONVEX | RULES]
@@ -152,7 +160,7 @@ def requests(count: int) -> Iterator[tuple[int, Any, float]]:
                     claim = duty.next(afterwards, claim)
 
 
-def run(rounds: int, max_weight: float) -> dict[str, list[dict[str, float]]]:
+def run(rounds: int, max_weight: float, queued: bool) -> dict[str, list[dict[str, float]]]:
     """Milliseconds by step of every request, by objective."""
     import django
 
@@ -179,9 +187,9 @@ def run(rounds: int, max_weight: float) -> dict[str, list[dict[str, float]]]:
 
     # Connected last, so that it is called when the frame has been sent.
     request_finished.connect(note_end)
-    asked = (OBJECTIVES, SYMBOLS[:SMALL], PERIODS, max_weight)
+    asked = (OBJECTIVES, SYMBOLS[:SMALL], PERIODS, max_weight, rounds + 1, PAUSE_SECONDS, queued)
     submitter = subprocess.Popen(
-        [sys.executable, "-c", SUBMITTER, json.dumps((*asked, rounds + 1, PAUSE_SECONDS))],
+        [sys.executable, "-c", SUBMITTER, json.dumps(asked)],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
@@ -226,9 +234,12 @@ def main() -> None:
     parser = benchmark_options(__doc__)
     parser.add_argument("--rounds", type=int, default=100, help="requests of each objective")
     parser.add_argument("--max-weight", type=float, default=0.4, help="of every asset")
+    parser.add_argument(
+        "--queued", action="store_true", help="submit a round at once: the worker is never idle"
+    )
     options = parser.parse_args()
     with installation():
-        figures = summary(run(options.rounds, options.max_weight))
+        figures = summary(run(options.rounds, options.max_weight, options.queued))
     print_figures(figures, show, as_json=options.json)
 
 
