@@ -88,11 +88,9 @@ def minimise_loss(
         value, seen = loss.value(outcomes), -float(share @ outcomes)
         done = value - seen <= EXACT * max(abs(value), instance.return_scale)
         if not done:
-            sides = _sides(loss, outcomes)
-            turned = ~is_open & (sides != fixed)
+            turned = ~is_open & (_sides(loss, outcomes) != fixed)
             done = not turned.any()  # what is left is rounding
             is_open |= turned | _near_turn(loss, outcomes, OPEN)
-            fixed = np.where(is_open, fixed, sides)
         if len(chosen) < region.n_assets:
             reduced = -(loss.outcomes.T @ share) - inner.multipliers @ region.limits.matrix
             reduced[chosen] = 0.0
