@@ -228,15 +228,14 @@ def _hierarchical(instance: Instance) -> RuleOutcome:
     _check_room(instance, lower, upper)
     hierarchy = import_module("optimization.engine.convex.hierarchy")
     # Whatever estimator tells the risks, how like assets are is read off their returns.
-    with np.errstate(all="ignore"):
-        centred = instance.centred
+    centred, weights = instance.centred, None
+    with np.errstate(all="ignore"):  # where nothing can be told from it, that is said below
         alike = centred.T @ centred
         size = np.sqrt(alike.diagonal())
         alike /= np.outer(size, size)
-    weights = None
-    if np.isfinite(alike).all():
-        order = hierarchy.leaf_order(alike)
-        weights = hierarchy.split_by_risk(instance.covariance.dense, order, lower, upper)
+        if np.isfinite(alike).all():
+            order = hierarchy.leaf_order(alike)
+            weights = hierarchy.split_by_risk(instance.covariance.dense, order, lower, upper)
     if weights is None:
         raise InvalidProblemError(
             "some of the assets hardly move or hedge each other entirely in this window, so their"
