@@ -117,11 +117,6 @@ def _window(panel: Panel, symbols: tuple[str, ...], lookback: int) -> ReturnWind
     )
 
 
-def known_symbols() -> tuple[str, ...]:
-    """Every symbol of the current data version, in alphabetical order."""
-    return load_panel(current_data_version()).symbols
-
-
 def real_symbols() -> tuple[str, ...]:
     """Every symbol whose prices are real; empty when nothing is loaded."""
     assets = Asset.objects.filter(source=Source.REAL, bar_count__gt=0)

@@ -19,7 +19,6 @@ from marketdata.models import Bar, DataVersion
 from marketdata.selectors import (
     check_symbols,
     current_data_version,
-    known_symbols,
     load_panel,
     return_window,
 )
@@ -68,10 +67,6 @@ def test_an_empty_database_says_what_to_run(db: None) -> None:
         check_symbols(["AAPL"], 20)
     with pytest.raises(NoMarketDataError):
         current_data_version()
-
-
-def test_every_symbol_is_known(market: DataVersion) -> None:
-    assert known_symbols() == ("AAPL", "GOOGL", "JPM", "KO", "MSFT", "PFE", "XOM")
 
 
 def test_a_machine_without_the_current_panel_builds_it(market: DataVersion, panels: Path) -> None:
