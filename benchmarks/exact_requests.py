@@ -25,7 +25,8 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.command_line import benchmark_options, print_figures
 from benchmarks.engine import factor_returns
-from optimization.engine.objectives import CORE
+from optimization.engine import Objective
+from optimization.engine.objectives import CONVEX, RULES
 from tests.e2e.client import optimise, receive
 from tests.e2e.harness import Server, data_folder, server_environment, serving
 
@@ -33,6 +34,10 @@ ASSETS, PERIODS = 100, 1260
 SMALL = 20
 SYMBOLS = [f"F{asset:03d}" for asset in range(ASSETS)]
 CONSTRAINTS = {"long_only": True, "sum_to_one": True, "max_weight": 0.1}
+LARGEST_OF_FEW = 0.4
+"""Weight of an asset among few: a tenth would leave some rules without an answer."""
+
+EXACT = [objective for objective in Objective if objective in CONVEX | RULES]
 
 
 def write_prices(path: Path) -> None:
@@ -58,7 +63,7 @@ def import_prices(server: Server) -> None:
 async def timed(socket: ClientConnection, **asked: Any) -> tuple[float, dict[str, Any]]:
     """Milliseconds from the request to its result, and the result."""
     begun = time.perf_counter()
-    frame = await optimise(socket, constraints=CONSTRAINTS, **asked)
+    frame = await optimise(socket, **{"constraints": CONSTRAINTS, **asked})
     elapsed = 1e3 * (time.perf_counter() - begun)
     if frame["type"] == "error":
         raise RuntimeError(frame["data"])
@@ -94,13 +99,14 @@ async def compare(socket: ClientConnection, rounds: int) -> dict[str, Any]:
 async def worker_times(socket: ClientConnection, rounds: int) -> dict[str, dict[str, float]]:
     """Milliseconds per objective that a worker spent on 20 assets, and the solve's part of them."""
     found = {}
-    for objective in CORE:
+    for objective in EXACT:
         spent, solved = [], []
         for _ in range(rounds):
             _, result = await timed(
                 socket,
                 symbols=SYMBOLS[:SMALL],
                 objective=objective.value,
+                constraints={**CONSTRAINTS, "max_weight": LARGEST_OF_FEW},
                 parameters={"lookback": PERIODS},
             )
             spent.append(1e3 * result["optimization_time"])

@@ -28,9 +28,14 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.command_line import benchmark_options, print_figures
-from benchmarks.exact_requests import PERIODS, SMALL, SYMBOLS, write_prices
-from optimization.engine import Objective
-from optimization.engine.objectives import CONVEX, RULES
+from benchmarks.exact_requests import (
+    EXACT,
+    LARGEST_OF_FEW,
+    PERIODS,
+    SMALL,
+    SYMBOLS,
+    write_prices,
+)
 from tests.valkey import start_valkey
 
 PAUSE_SECONDS = 0.01
@@ -67,8 +72,6 @@ for _ in range(rounds):
     for request in sent:
         wait(request)
 """
-
-OBJECTIVES = [objective.value for objective in Objective if objective in CONVEX | RULES]
 
 STEPS = {
     "begin": "the row is brought and marked as running, and its start is told",
@@ -187,18 +190,18 @@ def run(rounds: int, max_weight: float, queued: bool) -> dict[str, list[dict[str
 
     # Connected last, so that it is called when the frame has been sent.
     request_finished.connect(note_end)
-    asked = (OBJECTIVES, SYMBOLS[:SMALL], PERIODS, max_weight, rounds + 1, PAUSE_SECONDS, queued)
+    asked = (EXACT, SYMBOLS[:SMALL], PERIODS, max_weight, rounds + 1, PAUSE_SECONDS, queued)
     submitter = subprocess.Popen(
         [sys.executable, "-c", SUBMITTER, json.dumps(asked)],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     found: dict[str, list[dict[str, float]]] = defaultdict(list)
-    for number, request, begun in requests((rounds + 1) * len(OBJECTIVES)):
+    for number, request, begun in requests((rounds + 1) * len(EXACT)):
         steps = clock.take()
         whole = 1e3 * (told - begun)
         steps["rest"] = whole - sum(steps.values())
-        if number >= len(OBJECTIVES):  # what a first request loads is not what any other pays
+        if number >= len(EXACT):  # what a first request loads is not what any other pays
             found[request.objective].append({**steps, "whole": whole})
     submitter.wait()
     return found
@@ -233,7 +236,7 @@ def show(figures: dict[str, dict[str, float]]) -> None:
 def main() -> None:
     parser = benchmark_options(__doc__)
     parser.add_argument("--rounds", type=int, default=100, help="requests of each objective")
-    parser.add_argument("--max-weight", type=float, default=0.4, help="of every asset")
+    parser.add_argument("--max-weight", type=float, default=LARGEST_OF_FEW, help="of every asset")
     parser.add_argument(
         "--queued", action="store_true", help="submit a round at once: the worker is never idle"
     )
