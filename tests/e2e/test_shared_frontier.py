@@ -31,8 +31,13 @@ def pair() -> Iterator[Server]:
 
 
 def pool(server: Server) -> list[psutil.Process]:
-    """The processes that solve."""
-    return list(server.child("worker convex").children())
+    """The processes that solve, without those that were killed and are not buried yet."""
+    alive = []
+    for process in server.child("worker convex").children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if process.status() != psutil.STATUS_ZOMBIE:
+                alive.append(process)
+    return alive
 
 
 def is_end(frame: Frame) -> bool:
@@ -66,12 +71,12 @@ async def test_a_killed_process_costs_neither_the_result_nor_brings_a_second(
     pair: Server, killed: int
 ) -> None:
     wait_until(lambda: len(pool(pair)) == 2)
+    processes = pool(pair)
     async with pair.connect() as socket:
         await receive(socket)
         await send(socket, FRONTIER)
         begun = await until(socket, lambda f: is_end(f) or places([f]) == [20])
-        with contextlib.suppress(psutil.NoSuchProcess):
-            pool(pair)[killed].kill()
+        processes[killed].kill()
         frames = [*begun, *await until(socket, is_end)]
         await send(socket, {"type": "heartbeat", "data": {}})
         after = await until(socket, lambda frame: frame["type"] == "heartbeat")
