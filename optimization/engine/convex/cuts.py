@@ -26,6 +26,9 @@ from optimization.engine.problem import FloatArray
 PROXIMAL = 1e-2
 """Weight of the square that DAQP adds to a linear cost and moves along until it counts nothing."""
 
+STILL = 1e-10
+"""How far DAQP may still move when it stops: its multipliers are wrong by as much."""
+
 PRIMAL_TOLERANCE = 1e-12
 FIRST_CUTS = 128
 """Cuts that there is room for at first."""
@@ -186,6 +189,7 @@ class _Daqp:
                 low,
                 sense,
                 eps_prox=PROXIMAL,
+                eta_prox=STILL,
                 primal_tol=PRIMAL_TOLERANCE,
                 **start,
             )

@@ -116,3 +116,17 @@ def test_limits_on_trades_and_leverage_need_no_cvxpy(
     assert ours.solver == "daqp"
     assert ours.max_violation <= 1e-9
     assert float(cost(ours.weights)) == pytest.approx(float(cost(theirs.weights)), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("seed", "periods", "n"), [(1, 250, 2), (52, 250, 3), (0, 250, 8), (25, 500, 5), (14, 500, 15)]
+)
+def test_what_daqp_finds_is_proven(seed: int, periods: int, n: int) -> None:
+    """Its multipliers settle later than its weights, and they are the proof."""
+    problem = Problem(
+        returns=draw(np.random.default_rng([seed, periods, n]), n, periods),
+        symbols=tuple(f"S{asset}" for asset in range(n)),
+        objective=Objective.MINIMIZE_CDAR,
+        constraints=Constraints(max_weight=max(0.4, 1.2 / n)),
+    )
+    check_against_linprog(problem, {"daqp"})
