@@ -127,7 +127,8 @@ class Drawdowns(ABC):
         """What falls say about other portfolios."""
         starts, ends, parts = falls
         first = parts.counts.cumsum() - parts.counts
-        lost = np.add.reduceat(self._totals[starts] - self._totals[ends], first, axis=0)
+        fallen = self._totals.take(starts, axis=0) - self._totals.take(ends, axis=0)
+        lost = np.add.reduceat(fallen, first, axis=0)
         offsets = np.zeros(len(first))
         if self._interest is not None:
             earned = self._interest[ends] - self._interest[starts]
