@@ -12,9 +12,12 @@ from optimization.engine.problem import FloatArray
 DAMPING = 1e-3
 """Ridge of a step, in mean squares: a narrow width leaves fewer periods than assets."""
 
+SHORT = 400
+"""Up to so many periods the steps take longer than they save."""
+
 
 def smoothed(instance: Instance, loss: Loss) -> FloatArray:
-    """Newton steps on the loss with narrower and narrower widths, shape (n,).
+    """Newton steps on the loss from the least variance on, with narrower and narrower widths, (n,).
 
     Within the width the share of a period goes from the largest to the smallest in a straight line,
     which makes the loss a square there: Madsen and Nielsen, *A finite smoothing algorithm for
@@ -24,7 +27,7 @@ def smoothed(instance: Instance, loss: Loss) -> FloatArray:
     rows, ridge = loss.outcomes, DAMPING * instance.return_scale**2
     outcomes = rows @ weights
     size = float(np.sqrt(outcomes @ outcomes / len(outcomes)))
-    for width in loss.widths:
+    for width in loss.widths if len(rows) > SHORT else ():
         distance = outcomes - loss.turn(outcomes)
         inside = np.abs(distance) < width * size
         count = int(np.count_nonzero(inside))
