@@ -18,7 +18,14 @@ from optimization.engine.convex.highs import (
     check_optimal,
     new_highs,
 )
-from optimization.engine.convex.quadratic import WHOLE, IntArray
+from optimization.engine.convex.quadratic import (
+    ENDLESS,
+    EQUALITY,
+    OPTIMAL,
+    PRIMAL_TOLERANCE,
+    WHOLE,
+    IntArray,
+)
 from optimization.engine.convex.region import Region
 from optimization.engine.errors import SolverFailureError
 from optimization.engine.problem import FloatArray
@@ -29,22 +36,14 @@ PROXIMAL = 1e-2
 STILL = 1e-10
 """How far DAQP may still move when it stops: its multipliers are wrong by as much."""
 
-PRIMAL_TOLERANCE = 1e-12
 FIRST_CUTS = 128
 """Cuts that there is room for at first."""
 
 MOST_ITERATIONS = 50_000
 """Of HiGHS, which may turn in circles; from the last basis it takes tens, seldom hundreds."""
 
-NO_LIMIT = 1e30
-"""What DAQP takes for infinity."""
-
 RESTING = -1e-3
 """What tells DAQP that a new variable rests at its lower bound: the sign of a multiplier."""
-
-OPTIMAL = 1
-EQUATION = 5
-"""How DAQP is told that a row holds with equality."""
 
 
 @dataclass(frozen=True)
@@ -134,9 +133,9 @@ class _Daqp:
         limits, n = region.limits, region.n_assets
         self._n, self._n_rows = n, len(limits.low)
         self._lower, self._upper = region.lower, region.upper
-        self._low = np.maximum(limits.low, -NO_LIMIT)
-        self._high = np.minimum(limits.high, NO_LIMIT)
-        self._sense = np.where(limits.low == limits.high, EQUATION, 0)
+        self._low = np.maximum(limits.low, -ENDLESS)
+        self._high = np.minimum(limits.high, ENDLESS)
+        self._sense = np.where(limits.low == limits.high, EQUALITY, 0)
         # Weights, the level, and the groups in the order in which they are met.
         self._matrix = np.zeros((self._n_rows + FIRST_CUTS, n + 1 + groups))
         self._matrix[: self._n_rows, :n] = limits.matrix
@@ -173,7 +172,7 @@ class _Daqp:
         n, rows, d = self._n, self._n_rows, len(self._x)
         matrix = np.ascontiguousarray(self._matrix[: rows + len(self._offsets), :d])
         low = np.concatenate([self._lower, np.zeros(d - n), self._low, self._offsets])
-        high = np.full(len(low), NO_LIMIT)
+        high = np.full(len(low), ENDLESS)
         high[:n], high[d : d + rows] = self._upper, self._high
         sense = np.zeros(len(low), dtype=np.int32)
         sense[d : d + rows] = self._sense

@@ -71,10 +71,12 @@ class Drawdowns(ABC):
 
     Args:
         instance: The problem.
+        tail: Share of the periods that counts; 0 for the worst one alone.
 
     Attributes:
         periods: T.
-        tail: Share of the periods that counts; 0 for the worst one alone.
+        tail: The same.
+        beyond: How many periods that are.
         share: What a fall counts in its cut.
     """
 
