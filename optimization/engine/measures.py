@@ -195,13 +195,12 @@ HELD = 1e-9
 
 def drag_function(problem: Problem) -> CostFunction | None:
     """What trading and holding cost per period, spread over a year; None when nothing does."""
-    constraints = problem.constraints
-    current, per_trade = trading_costs(problem)
-    fee = 0.0
+    constraints, fee = problem.constraints, 0.0
     if constraints.fixed_fee is not None and constraints.capital is not None:
         fee = constraints.fixed_fee / constraints.capital
     if not fee and not constraints.has_costs:
         return None
+    current, per_trade = trading_costs(problem)
 
     def drag(W: FloatArray) -> FloatArray:
         traded = (np.abs(W - current) * per_trade).sum(axis=-1)

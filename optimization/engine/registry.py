@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from optimization.engine.errors import MethodUnavailableError
+from optimization.engine.lazy import lazy_property
 from optimization.engine.problem import Method, OnProgress, Problem, Progress, Solution
 from optimization.engine.support import check_supported
 
@@ -22,25 +23,24 @@ def ignore_progress(_progress: Progress) -> None:
     """Report nothing."""
 
 
-@cache
-def own_generator() -> "Generator":
-    """This process's generator for those who bring none; seeding one takes a tenth of a solve."""
-    return np.random.default_rng()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class SolveContext:
     """What a solver gets besides the problem.
 
     Attributes:
-        rng: The only source of randomness.
+        rng: Where all randomness comes from: a generator, a seed for one, or None for a new one.
         parameters: The request's method-specific parameters.
         on_progress: Where to report; raising from it stops the solver.
     """
 
-    rng: "Generator" = field(default_factory=own_generator)
+    rng: "Generator | int | None" = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
     on_progress: OnProgress = ignore_progress
+
+    @lazy_property
+    def generator(self) -> "Generator":
+        """The only source of randomness; seeding one takes a tenth of a solve that needs none."""
+        return np.random.default_rng(self.rng)
 
 
 Solver = Callable[[Problem, SolveContext], Solution]
@@ -90,7 +90,7 @@ def solve(
     problem: Problem,
     *,
     method: Method = Method.MEAN_VARIANCE,
-    rng: "Generator | None" = None,
+    rng: "Generator | int | None" = None,
     parameters: Mapping[str, Any] | None = None,
     on_progress: OnProgress = ignore_progress,
 ) -> Solution:
@@ -99,7 +99,7 @@ def solve(
     Args:
         problem: What to solve.
         method: How.
-        rng: Source of randomness; the same state gives the same weights.
+        rng: Source of randomness, or a seed for one; the same state gives the same weights.
         parameters: Method-specific settings, by the names of the wire.
         on_progress: Called as the solver goes; raising ``SolveCancelledError`` stops it.
 
@@ -108,7 +108,7 @@ def solve(
     """
     check_supported(method, problem)
     context = SolveContext(
-        rng=own_generator() if rng is None else rng,
+        rng=rng,
         parameters=MappingProxyType(dict(parameters or {})),
         on_progress=on_progress,
     )

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 from django.utils import timezone
 
 from optimization.engine import Method, Objective, Solution, efficient_frontier, solve
@@ -103,7 +102,7 @@ def solve_locally(
         solution = solve(
             market.problem,
             method=Method(request.method),
-            rng=np.random.default_rng(seed),
+            rng=seed,
             parameters=request.parameters,
             on_progress=on_progress,
         )

@@ -140,7 +140,7 @@ def _solve(request: OptimizationRequest, quotes: AskedQuotes, lease: Lease) -> d
     solution = solve(
         market.problem,
         method=Method(request.method),
-        rng=np.random.default_rng(parameters.seed),
+        rng=parameters.seed,
         parameters=request.parameters,
         on_progress=report,
     )

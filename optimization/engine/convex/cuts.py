@@ -5,8 +5,7 @@ every solution starts from the last. With few assets DAQP solves the linear prog
 microsecond or two an iteration; with many HiGHS does.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import daqp
 import highspy
@@ -46,41 +45,47 @@ RESTING = -1e-3
 """What tells DAQP that a new variable rests at its lower bound: the sign of a multiplier."""
 
 
-@dataclass(frozen=True)
-class Cuts:
-    """group cost + counts·level ≥ slopes·w + offsets.
+class Cuts(NamedTuple):
+    """group cost + leaning·level ≥ slopes·w + offsets.
 
     Attributes:
         slopes: Shape (k, n).
         offsets: Shape (k,).
-        counts: Shape (k,).
+        leaning: Shape (k,).
         groups: Shape (k,).
     """
 
     slopes: FloatArray
     offsets: FloatArray
-    counts: FloatArray
+    leaning: FloatArray
     groups: IntArray
 
-    def __len__(self) -> int:
-        return len(self.offsets)
+    def names(self) -> list[tuple[int, bytes]]:
+        """What tells each of them from others: its group and its slopes."""
+        slopes, width = self.slopes.tobytes(), self.slopes.strides[0]
+        return [
+            (group, slopes[row * width : (row + 1) * width])
+            for row, group in enumerate(self.groups.tolist())
+        ]
+
+    def only(self, kept: list[bool]) -> "Cuts":
+        """Those that are kept."""
+        slopes, offsets, leaning, groups = self
+        return Cuts(slopes[kept], offsets[kept], leaning[kept], groups[kept])
 
 
-@dataclass(frozen=True)
-class CutOptimum:
+class CutOptimum(NamedTuple):
     """The least that the cuts allow.
 
     Attributes:
         weights: Where, shape (n,).
         level: The level there.
         bound: level + Σ group costs there: no portfolio costs less.
-        multipliers: Of every cut so far, shape (k,).
     """
 
     weights: FloatArray
     level: float
     bound: float
-    multipliers: FloatArray
 
 
 class CutModel:
@@ -101,6 +106,11 @@ class CutModel:
     def solver(self) -> str:
         """What solves it."""
         return self._inner.name
+
+    @property
+    def multipliers(self) -> FloatArray:
+        """Of every cut, in their order, at the last solution."""
+        return self._inner.multipliers
 
     def add(self, cuts: Cuts) -> None:
         """Take more cuts in."""
@@ -125,43 +135,61 @@ class CutModel:
 
 
 class _Daqp:
-    """In DAQP: dense, and from the active set of the last solution."""
+    """In DAQP: dense, and from the active set of the last solution.
+
+    The variables are the groups, the level, and the weights. A group's place is filled when the
+    group is met, the last one first, so that those that are met stand together, before all else.
+    """
 
     name = "daqp"
 
     def __init__(self, region: Region, groups: int) -> None:
         limits, n = region.limits, region.n_assets
-        self._n, self._n_rows = n, len(limits.low)
-        self._lower, self._upper = region.lower, region.upper
-        self._low = np.maximum(limits.low, -ENDLESS)
-        self._high = np.minimum(limits.high, ENDLESS)
-        self._sense = np.where(limits.low == limits.high, EQUALITY, 0)
-        # Weights, the level, and the groups in the order in which they are met.
-        self._matrix = np.zeros((self._n_rows + FIRST_CUTS, n + 1 + groups))
-        self._matrix[: self._n_rows, :n] = limits.matrix
-        self._offsets = np.zeros(0)
+        rows, variables = len(limits.low), groups + 1 + n
+        self._n, self._groups, self._begin = n, groups, groups
         self._column: dict[int, int] = {}
-        self._x, self._duals = np.zeros(n + 1), np.zeros(0)
+        # Of the variables, of the region's rows, and room for cuts.
+        self._first = variables + rows
+        self._end, size = self._first, self._first + FIRST_CUTS
+        self._low, self._high = np.zeros(size), np.full(size, ENDLESS)
+        self._sense, self._duals = np.zeros(size, dtype=np.int32), np.zeros(size)
+        low = np.concatenate((region.lower, limits.low))
+        high = np.concatenate((region.upper, limits.high))
+        self._low[groups + 1 : self._end] = np.maximum(low, -ENDLESS)
+        self._high[groups + 1 : self._end] = np.minimum(high, ENDLESS)
+        self._sense[variables : self._end][limits.low == limits.high] = EQUALITY
+        self._duals[:groups] = RESTING
+        self._matrix = np.zeros((rows + FIRST_CUTS, variables))
+        self._matrix[:rows, -n:] = limits.matrix
+        self._cost = np.ones(variables)
+        self._cost[-n:] = 0.0
+        self._x = np.zeros(variables)
+        self._begun = False
 
     def add(self, cuts: Cuts) -> None:
         """Take more cuts in."""
-        n, columns = self._n, len(self._x)
-        first = self._n_rows + len(self._offsets)
-        last = first + len(cuts)
-        if last > len(self._matrix):
-            self._matrix = np.concatenate([self._matrix, np.zeros_like(self._matrix)])
-        self._matrix[first:last, :n] = -cuts.slopes
-        self._matrix[first:last, n] = cuts.counts
-        for row, group in enumerate(cuts.groups.tolist(), start=first):
-            column = self._column.setdefault(group, n + 1 + len(self._column))
-            self._matrix[row, column] = 1.0
-        fresh = n + 1 + len(self._column) - columns
-        self._offsets = np.concatenate([self._offsets, cuts.offsets])
-        self._x = np.concatenate([self._x, np.zeros(fresh)])
-        if len(self._duals):
-            duals, resting = self._duals, np.full(fresh, RESTING)
-            nothing = np.zeros(len(cuts))
-            self._duals = np.concatenate([duals[:columns], resting, duals[columns:], nothing])
+        count, first = len(cuts.offsets), self._end - len(self._x)
+        while first + count > len(self._matrix):
+            self._make_room()
+        self._low[self._end : self._end + count] = cuts.offsets
+        self._end += count
+        matrix = self._matrix[first : first + count]
+        np.negative(cuts.slopes, out=matrix[:, -self._n :])
+        matrix[:, self._groups] = cuts.leaning
+        for row, group in zip(matrix, cuts.groups.tolist(), strict=True):
+            if group not in self._column:
+                self._begin -= 1
+                self._column[group] = self._begin
+            row[self._column[group]] = 1.0
+
+    def _make_room(self) -> None:
+        """For twice as many rows."""
+        count = len(self._matrix)
+        self._low = np.concatenate((self._low, np.zeros(count)))
+        self._high = np.concatenate((self._high, np.full(count, ENDLESS)))
+        self._sense = np.concatenate((self._sense, np.zeros(count, dtype=np.int32)))
+        self._duals = np.concatenate((self._duals, np.zeros(count)))
+        self._matrix = np.concatenate((self._matrix, np.zeros_like(self._matrix)))
 
     def solve(self) -> CutOptimum:
         """The least that the cuts so far allow.
@@ -169,24 +197,17 @@ class _Daqp:
         Raises:
             SolverFailureError: DAQP stopped without an answer.
         """
-        n, rows, d = self._n, self._n_rows, len(self._x)
-        matrix = np.ascontiguousarray(self._matrix[: rows + len(self._offsets), :d])
-        low = np.concatenate([self._lower, np.zeros(d - n), self._low, self._offsets])
-        high = np.full(len(low), ENDLESS)
-        high[:n], high[d : d + rows] = self._upper, self._high
-        sense = np.zeros(len(low), dtype=np.int32)
-        sense[d : d + rows] = self._sense
-        cost = np.zeros(d)
-        cost[n:] = 1.0
-        warm = {"primal_start": self._x, "dual_start": self._duals}
-        for start in (warm, {}) if len(self._duals) else ({},):
+        begin, end = self._begin, self._end
+        rows = end - len(self._x)
+        warm = {"primal_start": self._x[begin:], "dual_start": self._duals[begin:end]}
+        for start in (warm, {}) if self._begun else ({},):
             x, _, flag, info = daqp.solve(
-                np.zeros((d, d)),
-                cost,
-                matrix,
-                high,
-                low,
-                sense,
+                np.zeros((len(self._x) - begin,) * 2),
+                self._cost[begin:],
+                np.ascontiguousarray(self._matrix[:rows, begin:]),
+                self._high[begin:end],
+                self._low[begin:end],
+                self._sense[begin:end],
                 eps_prox=PROXIMAL,
                 eta_prox=STILL,
                 primal_tol=PRIMAL_TOLERANCE,
@@ -196,9 +217,14 @@ class _Daqp:
                 break
         else:
             raise SolverFailureError(f"the linear solver stopped with flag {flag}")
-        self._x, self._duals = np.asarray(x), np.asarray(info["lam"])
-        multipliers = np.maximum(-self._duals[d + rows :], 0.0)
-        return CutOptimum(self._x[:n], float(self._x[n]), float(self._x[n:].sum()), multipliers)
+        self._x[begin:], self._duals[begin:end], self._begun = x, info["lam"], True
+        level = self._groups - begin
+        return CutOptimum(x[level + 1 :], float(x[level]), float(x[: level + 1].sum()))
+
+    @property
+    def multipliers(self) -> FloatArray:
+        """Of every cut, in their order, at the last solution."""
+        return np.asarray(np.maximum(-self._duals[self._first : self._end], 0.0))
 
 
 class _Highs:
@@ -229,11 +255,11 @@ class _Highs:
 
     def add(self, cuts: Cuts) -> None:
         """Take more cuts in."""
-        k, width = len(cuts), self._n + 2
+        k, width = len(cuts.offsets), self._n + 2
         index = np.empty((k, width), dtype=np.int32)
         index[:, : self._n + 1] = np.arange(self._n + 1)
         index[:, -1] = self._n + 1 + cuts.groups
-        value = np.hstack([-cuts.slopes, cuts.counts[:, np.newaxis], np.ones((k, 1))])
+        value = np.hstack([-cuts.slopes, cuts.leaning[:, np.newaxis], np.ones((k, 1))])
         starts = np.arange(0, value.size, width, dtype=np.int32)
         free = np.full(k, np.inf)
         rows = (value.size, starts, index.ravel(), value.ravel())
@@ -250,5 +276,10 @@ class _Highs:
         check_optimal(self._highs)
         solution = self._highs.getSolution()
         x, n = np.array(solution.col_value), self._n
-        multipliers = np.maximum(np.array(solution.row_dual)[self._rows :], 0.0)
-        return CutOptimum(x[:n], float(x[n]), float(x[n:].sum()), multipliers)
+        return CutOptimum(x[:n], float(x[n]), float(x[n:].sum()))
+
+    @property
+    def multipliers(self) -> FloatArray:
+        """Of every cut, in their order, at the last solution."""
+        duals = np.array(self._highs.getSolution().row_dual)
+        return np.asarray(np.maximum(duals[self._rows :], 0.0))

@@ -9,6 +9,8 @@ value-at-risk* (2006), with several cuts at a time.
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from optimization.engine.convex.cuts import CutModel
 from optimization.engine.convex.falls import GROUPS, Drawdowns, Falls, drawdowns_of
 from optimization.engine.convex.instance import Instance
@@ -46,19 +48,26 @@ class _Cutting:
     def __init__(self, drawdowns: Drawdowns, model: CutModel) -> None:
         self._drawdowns, self._model = drawdowns, model
         self._found: list[Falls] = []
-        self._known: set[bytes] = set()
+        self._fresh: list[bool] = []
+        self._known: set[tuple[int, bytes]] = set()
 
     def cut(self, falls: Falls) -> bool:
         """Give the model what is new in these falls: whether anything is."""
-        fresh = falls.without(self._known)
-        if not len(fresh.ends):
+        cuts = self._drawdowns.cuts(falls)
+        names = cuts.names()
+        fresh = [name not in self._known for name in names]
+        if not any(fresh):
             return False
-        self._found.append(fresh)
-        self._model.add(self._drawdowns.cuts(fresh))
+        self._known.update(names)
+        self._found.append(falls)
+        self._fresh += fresh
+        self._model.add(cuts if all(fresh) else cuts.only(fresh))
         return True
 
-    def share(self, multipliers: FloatArray) -> FloatArray:
+    def share(self) -> FloatArray:
         """How much each period counts, from the multipliers of all cuts, shape (T,)."""
+        multipliers = np.zeros(len(self._fresh))
+        multipliers[self._fresh] = self._model.multipliers
         return self._drawdowns.weigh(self._found, multipliers)
 
 
@@ -79,10 +88,10 @@ def minimise_drawdown(instance: Instance, start: FloatArray | None = None) -> Dr
         # What a region that has moved leaves out tells of falls, but may be better than what is in.
         begun.append(least_variance(instance))
     best = begun[-1]
-    drawdowns.measure_in(drawdowns.at(best)[0])
-    for portfolio in begun:
-        least, falls = drawdowns.at(portfolio)
-        cutting.cut(falls)
+    least, falls = drawdowns.in_units_of(best)
+    cutting.cut(falls)
+    for portfolio in begun[:-1]:
+        cutting.cut(drawdowns.at(portfolio)[1])
     reach = FIRST_REACH
     for _ in range(ROUNDS):
         optimum = model.solve()
@@ -101,4 +110,4 @@ def minimise_drawdown(instance: Instance, start: FloatArray | None = None) -> Dr
         reach = 1.0
     else:
         raise SolverFailureError("falls were cut off without end")
-    return DrawdownOptimum(best, cutting.share(optimum.multipliers), model.solver)
+    return DrawdownOptimum(best, cutting.share(), model.solver)

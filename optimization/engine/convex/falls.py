@@ -19,51 +19,25 @@ DEEP, MOST_FALLS = 0.7, 10
 """Falls of which a cut is made: those that come near the largest, and how many of them."""
 
 ROUNDING = 1e-6
-"""A drawdown this small beside the assets' own is no unit."""
-
-
-class Parts(NamedTuple):
-    """How falls are put together into cuts.
-
-    Attributes:
-        counts: Falls of each cut, in their order, shape (k,).
-        groups: The group of each cut, shape (k,).
-        leaning: How much of the level each cut takes, shape (k,).
-    """
-
-    counts: IntArray
-    groups: IntArray
-    leaning: FloatArray
+"""A drawdown this small beside the returns of a period is no unit."""
 
 
 class Falls(NamedTuple):
-    """Falls, and the cuts that they make.
+    """Falls, one after the other in the cuts that they make.
 
     Attributes:
         starts: Where each peak lies, as the number of periods before it, shape (m,).
         ends: Where each fall ends, as the number of periods up to there, shape (m,).
-        parts: Their cuts.
+        first: The first fall of each cut, shape (k,).
+        counts: Falls of each cut, shape (k,).
+        groups: The group of each cut, shape (k,).
     """
 
     starts: IntArray
     ends: IntArray
-    parts: Parts
-
-    def without(self, known: set[bytes]) -> "Falls":
-        """Those of cuts that are not known yet, and are from now on."""
-        starts, ends, begin = self.starts.tobytes(), self.ends.tobytes(), 0
-        counts, groups, leaning = self.parts
-        fresh = []
-        for size in (counts * self.ends.itemsize).tolist():
-            end = begin + size
-            name = starts[begin:end] + ends[begin:end]
-            fresh.append(name not in known)
-            known.add(name)
-            begin = end
-        if all(fresh):
-            return self
-        kept, parts = np.repeat(fresh, counts), Parts(counts[fresh], groups[fresh], leaning[fresh])
-        return Falls(self.starts[kept], self.ends[kept], parts)
+    first: IntArray
+    counts: IntArray
+    groups: IntArray
 
 
 class Drawdowns(ABC):
@@ -85,6 +59,7 @@ class Drawdowns(ABC):
         self.periods, self.tail, region = count, tail, instance.region
         self.beyond = max(tail * count, 1.0)
         self.share = 1.0 / self.beyond
+        self._unit, self._rounding = 1.0, ROUNDING * instance.return_scale
         self._totals = np.zeros((count + 1, n))
         self._interest: FloatArray | None = None
         # What is fully invested earns no interest, which may dwarf what the assets do.
@@ -94,12 +69,15 @@ class Drawdowns(ABC):
         if not invested:
             self._interest = instance.problem.period_risk_free_rate * np.arange(count + 1)
 
-    def measure_in(self, drawdown: float) -> None:
-        """Count in units of this drawdown from here on, or of the returns where it is rounding."""
-        unit = max(drawdown, ROUNDING * float(np.abs(self._totals).max())) or 1.0
-        self._totals /= unit
-        if self._interest is not None:
-            self._interest /= unit
+    def in_units_of(self, weights: FloatArray) -> tuple[float, Falls]:
+        """The same as :meth:`at`, in units of this portfolio's drawdown, as all is from here on.
+
+        Where that is rounding, the returns are the unit.
+        """
+        value, falls = self.at(weights)
+        value *= self._unit
+        self._unit = max(value, self._rounding)
+        return value / self._unit, falls
 
     def at(self, weights: FloatArray, level: float | None = None) -> tuple[float, Falls]:
         """The drawdown of a portfolio, and the falls that bound that of every other.
@@ -112,34 +90,40 @@ class Drawdowns(ABC):
         if self._interest is not None:
             wealth += self._interest
         peaks = np.maximum.accumulate(wealth)
-        falls = peaks - wealth
-        value, ends = self._worst(falls, level)
-        starts = np.searchsorted(peaks, peaks[ends])
-        return value, Falls(starts, ends, self._parts(ends))
+        beyond = None if level is None else level * self._unit
+        value, ends = self._worst(peaks - wealth, beyond)
+        starts = peaks.searchsorted(peaks.take(ends))
+        return value / self._unit, Falls(starts, ends, *self._parts(ends))
 
     @abstractmethod
     def _worst(self, falls: FloatArray, level: float | None, /) -> tuple[float, IntArray]:
         """The drawdown, and where the falls end of which cuts are made."""
 
     @abstractmethod
-    def _parts(self, ends: IntArray) -> Parts:
-        """The cuts that falls make, from where they end."""
+    def _parts(self, ends: IntArray, /) -> tuple[IntArray, IntArray, IntArray]:
+        """Of each cut the first fall, how many there are, and the group, from where they end."""
+
+    @abstractmethod
+    def _leaning(self, falls: Falls, /) -> FloatArray:
+        """How much of the level each cut takes, shape (k,)."""
 
     def cuts(self, falls: Falls) -> Cuts:
         """What falls say about other portfolios."""
-        starts, ends, parts = falls
-        first = parts.counts.cumsum() - parts.counts
-        fallen = self._totals.take(starts, axis=0) - self._totals.take(ends, axis=0)
+        starts, ends, first, _, groups = falls
+        fallen = self._totals.take(starts, axis=0)
+        fallen -= self._totals.take(ends, axis=0)
         lost = np.add.reduceat(fallen, first, axis=0)
+        scale = self.share / self._unit
+        lost *= scale
         offsets = np.zeros(len(first))
         if self._interest is not None:
             earned = self._interest[ends] - self._interest[starts]
-            offsets = -self.share * np.add.reduceat(earned, first)
-        return Cuts(self.share * lost, offsets, parts.leaning, parts.groups)
+            offsets = -scale * np.add.reduceat(earned, first)
+        return Cuts(lost, offsets, self._leaning(falls), groups)
 
     def weigh(self, found: list[Falls], multipliers: FloatArray) -> FloatArray:
         """How much each period counts, from the multipliers of all cuts, shape (T,)."""
-        counts = np.concatenate([falls.parts.counts for falls in found])
+        counts = np.concatenate([falls.counts for falls in found])
         weights = np.repeat(multipliers, counts) * self.share
         starts = np.concatenate([falls.starts for falls in found])
         ends = np.concatenate([falls.ends for falls in found])
@@ -166,8 +150,11 @@ class LargestDrawdown(Drawdowns):
             ends = ends[np.argsort(falls[ends])[-MOST_FALLS:]]
         return worst, ends
 
-    def _parts(self, ends: IntArray) -> Parts:
-        return Parts(np.ones_like(ends), np.zeros_like(ends), np.zeros(len(ends)))
+    def _parts(self, ends: IntArray, /) -> tuple[IntArray, IntArray, IntArray]:
+        return np.arange(len(ends)), np.ones_like(ends), np.zeros_like(ends)
+
+    def _leaning(self, falls: Falls, /) -> FloatArray:
+        return np.zeros(len(falls.first))
 
 
 class TailDrawdown(Drawdowns):
@@ -175,21 +162,28 @@ class TailDrawdown(Drawdowns):
 
     def __init__(self, instance: Instance) -> None:
         super().__init__(instance, instance.tail)
-        self._stretch = -(-self.periods // GROUPS)
+        stretch = -(-self.periods // GROUPS)
+        self._begins = np.arange(1, self.periods + stretch + 1, stretch)
 
     def _worst(self, falls: FloatArray, level: float | None, /) -> tuple[float, IntArray]:
         whole = min(whole_periods(self.beyond), self.periods - 1)
         # The start of all is no period, and no fall ends there.
         place = self.periods - whole - 1
         order = falls[1:].argpartition(place)[place:] + 1
-        last, ends = float(falls[order[0]]), np.sort(order[1:])
-        value = last + (float(falls[ends].sum()) - whole * last) / self.beyond
+        ends = order[1:]
+        ends.sort()
+        last = float(falls[order[0]])
+        value = last + (float(falls.take(ends).sum()) - whole * last) / self.beyond
         return value, ends if level is None else np.flatnonzero(falls[1:] > level) + 1
 
-    def _parts(self, ends: IntArray) -> Parts:
-        counts = np.bincount((ends - 1) // self._stretch)
-        groups = np.flatnonzero(counts)
-        return Parts(counts[groups], groups, self.share * counts[groups])
+    def _parts(self, ends: IntArray, /) -> tuple[IntArray, IntArray, IntArray]:
+        first = ends.searchsorted(self._begins)
+        counts = first[1:] - first[:-1]
+        (groups,) = counts.nonzero()
+        return first.take(groups), counts.take(groups), groups
+
+    def _leaning(self, falls: Falls, /) -> FloatArray:
+        return np.asarray(self.share * falls.counts)
 
 
 def drawdowns_of(instance: Instance) -> Drawdowns:

@@ -50,7 +50,7 @@ class Run:
         started: float,
     ) -> None:
         self.landscape = landscape
-        self.rng = context.rng
+        self.rng = context.generator
         self.budget = budget
         self.reference = reference
         self.bound = reference.bound

@@ -181,7 +181,7 @@ class Search:
 
     def run(self) -> tuple[Incumbent, StoppedBy]:
         """Search until the lots are at their finest or a limit is reached."""
-        rng = self.context.rng
+        rng = self.context.generator
         trail, self.control = (
             Trail.on(self.plan(np.random.default_rng(seed))) for seed in rng.integers(2**63, size=2)
         )
@@ -209,7 +209,7 @@ class Search:
 
     def _round(self, landscape: Landscape) -> Incumbent | None:
         ansatz = self.build(landscape)
-        start = ansatz.initial(self.context.rng)
+        start = ansatz.initial(self.context.generator)
         if self.widest is None:
             # An answer at the fixed initial angles, before any search.
             first = cheapest(landscape, self.runner.draw(ansatz, landscape, start).counts)

@@ -155,7 +155,7 @@ def _runner(settings: QuantumParameters, context: SolveContext, recipe: Recipe) 
     Angles for a noisy device come from the noiseless simulator: each noisy evaluation costs as
     much as all its trajectories.
     """
-    rng = context.rng
+    rng = context.generator
     if settings.exact:
         return ExactRunner(settings, rng)
     if settings.device == SUBSPACE_DEVICE:

@@ -26,7 +26,7 @@ def portfolios(problem: Problem, count: int) -> FloatArray:
 def by_cuts(drawdowns: Drawdowns, cut_at: FloatArray, weights: FloatArray, level: float) -> float:
     """What the cuts of one portfolio say that the drawdown of another costs at a level."""
     cuts = drawdowns.cuts(drawdowns.at(cut_at)[1])
-    beyond = cuts.slopes @ weights + cuts.offsets - cuts.counts * level
+    beyond = cuts.slopes @ weights + cuts.offsets - cuts.leaning * level
     groups = [beyond[cuts.groups == group].max() for group in np.unique(cuts.groups)]
     return level + float(np.maximum(groups, 0.0).sum())
 
@@ -87,10 +87,29 @@ def test_a_portfolios_own_cuts_say_what_it_costs(case: str, objective: Any) -> N
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
-def test_a_cut_is_made_once(objective: Any) -> None:
+def test_a_cut_has_one_name_and_no_other_has_it(objective: Any) -> None:
     problem = problem_in("a cap", "few assets", objective)
-    drawdowns, known = drawdowns_of(instance_of(problem)), set[bytes]()
-    (weights,) = portfolios(problem, 1)
-    falls = drawdowns.at(weights)[1]
-    assert falls.without(known) is falls
-    assert len(falls.without(known).ends) == 0
+    drawdowns = drawdowns_of(instance_of(problem))
+    one, other = (drawdowns.cuts(drawdowns.at(weights)[1]) for weights in portfolios(problem, 2))
+    assert len(set(one.names())) == len(one.offsets)
+    assert one.names() == drawdowns.cuts(drawdowns.at(portfolios(problem, 1)[0])[1]).names()
+    assert not set(one.names()) & set(other.names())
+    kept = [number % 2 == 0 for number in range(len(one.offsets))]
+    assert one.only(kept).names() == one.names()[::2]
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("case", CASES)
+def test_units_are_the_drawdown_of_a_portfolio(case: str, objective: Any) -> None:
+    problem = problem_in(case, "few assets", objective)
+    drawdowns = drawdowns_of(instance_of(problem))
+    first, *others = portfolios(problem, 5)
+    before = [drawdowns.at(weights)[0] for weights in (first, *others)]
+    value, falls = drawdowns.in_units_of(first)
+    assert value == pytest.approx(1.0, rel=1e-15)
+    assert falls.ends.tolist() == drawdowns.at(first)[1].ends.tolist()
+    after = [drawdowns.at(weights)[0] for weights in (first, *others)]
+    assert after == pytest.approx([drawdown / before[0] for drawdown in before], rel=1e-12)
+    level = 0.5 if objective == Objective.MINIMIZE_CDAR else 0.0
+    said = by_cuts(drawdowns, others[0], first, level)
+    assert said <= cost_at(problem, first, level * before[0]) / before[0] * (1 + 1e-12)
