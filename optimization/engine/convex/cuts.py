@@ -237,6 +237,7 @@ class _Highs:
         self._n, self._rows = n, len(limits.low)
         self._highs: Any = new_highs()
         self._highs.setOptionValue("simplex_iteration_limit", MOST_ITERATIONS)
+        self._highs.setOptionValue("simplex_scale_strategy", 0)  # units are of a size already
         rows = SparseMatrix(
             highspy.MatrixFormat.kRowwise,
             np.arange(0, limits.matrix.size + 1, n, dtype=np.int32),

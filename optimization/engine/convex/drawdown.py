@@ -12,7 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from optimization.engine.convex.cuts import CutModel
-from optimization.engine.convex.falls import GROUPS, Drawdowns, Falls, drawdowns_of
+from optimization.engine.convex.falls import (
+    GROUPS,
+    Drawdowns,
+    Falls,
+    HoldingFalls,
+    drawdowns_of,
+)
 from optimization.engine.convex.instance import Instance
 from optimization.engine.convex.least_variance import least_variance
 from optimization.engine.errors import SolverFailureError
@@ -28,6 +34,19 @@ FEASIBLE = 1e-12
 
 
 @dataclass(frozen=True)
+class DrawdownStart:
+    """Where a solution begins.
+
+    Attributes:
+        weights: A portfolio near the optimum, shape (n,), feasible or not.
+        holding: The falls that held it, or None.
+    """
+
+    weights: FloatArray
+    holding: HoldingFalls | None
+
+
+@dataclass(frozen=True)
 class DrawdownOptimum:
     """The portfolio of the least drawdown.
 
@@ -35,11 +54,13 @@ class DrawdownOptimum:
         weights: Shape (n,).
         share: How much each period counts in the bound that certifies it, shape (T,).
         solver: What solved the linear programmes.
+        for_later: Where the next solution of nearly the same problem begins.
     """
 
     weights: FloatArray
     share: FloatArray
     solver: str
+    for_later: DrawdownStart
 
 
 class _Cutting:
@@ -64,35 +85,41 @@ class _Cutting:
         self._model.add(cuts if all(fresh) else cuts.only(fresh))
         return True
 
-    def share(self) -> FloatArray:
-        """How much each period counts, from the multipliers of all cuts, shape (T,)."""
-        multipliers = np.zeros(len(self._fresh))
+    def optimum(self, weights: FloatArray) -> DrawdownOptimum:
+        """Weights with what holds them there: the falls whose cuts have a multiplier."""
+        falls, multipliers = Falls.joined(self._found), np.zeros(len(self._fresh))
         multipliers[self._fresh] = self._model.multipliers
-        return self._drawdowns.weigh(self._found, multipliers)
+        held = multipliers > 0
+        holding = self._drawdowns.hold(falls.only(held)) if held.any() else None
+        share = self._drawdowns.weigh(falls, multipliers)
+        return DrawdownOptimum(weights, share, self._model.solver, DrawdownStart(weights, holding))
 
 
-def minimise_drawdown(instance: Instance, start: FloatArray | None = None) -> DrawdownOptimum:
+def minimise_drawdown(instance: Instance, start: DrawdownStart | None = None) -> DrawdownOptimum:
     """Minimise the largest or the conditional drawdown of summed returns over a linear region.
 
     Args:
         instance: The problem.
-        start: A portfolio near the optimum, shape (n,), feasible or not, or None.
+        start: Where the last solution of nearly the same problem ended, or None.
 
     Raises:
         SolverFailureError: The cuts did not settle.
     """
     drawdowns, model = drawdowns_of(instance), CutModel(instance.region, GROUPS)
     cutting = _Cutting(drawdowns, model)
-    begun = [] if start is None else [start]
-    if start is None or instance.region.violation(start) > FEASIBLE:
+    begun = [] if start is None else [start.weights]
+    if start is None or instance.region.violation(start.weights) > FEASIBLE:
         # What a region that has moved leaves out tells of falls, but may be better than what is in.
         begun.append(least_variance(instance))
-    best = begun[-1]
+    best, reach = begun[-1], FIRST_REACH
+    known = drawdowns.recall(start.holding) if start and start.holding else None
     least, falls = drawdowns.in_units_of(best)
     cutting.cut(falls)
     for portfolio in begun[:-1]:
         cutting.cut(drawdowns.at(portfolio)[1])
-    reach = FIRST_REACH
+    if known is not None:
+        cutting.cut(known)
+        reach = 1.0
     for _ in range(ROUNDS):
         optimum = model.solve()
         query = optimum.weights if reach == 1.0 else best + reach * (optimum.weights - best)
@@ -110,4 +137,4 @@ def minimise_drawdown(instance: Instance, start: FloatArray | None = None) -> Dr
         reach = 1.0
     else:
         raise SolverFailureError("falls were cut off without end")
-    return DrawdownOptimum(best, cutting.share(), model.solver)
+    return cutting.optimum(best)

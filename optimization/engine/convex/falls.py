@@ -1,19 +1,23 @@
 """The falls that portfolios meet, from a peak of their summed returns to where they are lower."""
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from optimization.engine.convex.cuts import Cuts
 from optimization.engine.convex.instance import Instance
-from optimization.engine.convex.quadratic import IntArray
+from optimization.engine.convex.quadratic import IntArray, Mask
 from optimization.engine.convex.tail import drawdown_weights
 from optimization.engine.measures import whole_periods
 from optimization.engine.problem import FloatArray, Objective
 
-GROUPS = 30
+STRETCHES = 30
 """Stretches of periods with cuts of their own: more of them take fewer rounds, and longer ones."""
+
+GROUPS = STRETCHES + 1
+"""One more, for a window may begin within a stretch."""
 
 DEEP, MOST_FALLS = 0.7, 10
 """Falls of which a cut is made: those that come near the largest, and how many of them."""
@@ -38,6 +42,44 @@ class Falls(NamedTuple):
     first: IntArray
     counts: IntArray
     groups: IntArray
+
+    @classmethod
+    def joined(cls, parts: list["Falls"]) -> "Falls":
+        """All cuts of several, in their order."""
+        starts, ends, _, counts, groups = map(np.concatenate, zip(*parts, strict=True))
+        return cls(starts, ends, counts.cumsum() - counts, counts, groups)
+
+    def only(self, kept: Mask) -> "Falls":
+        """Those of some cuts, given by a mask of shape (k,)."""
+        inside, counts = kept.repeat(self.counts), self.counts[kept]
+        first = counts.cumsum() - counts
+        return Falls(self.starts[inside], self.ends[inside], first, counts, self.groups[kept])
+
+    def from_next(self) -> "Falls":
+        """What is left of them for a window that begins a period later."""
+        inside = self.ends > 1
+        counts = np.add.reduceat(inside.astype(np.intp), self.first)
+        kept = counts > 0
+        counts = counts[kept]
+        starts, ends = np.maximum(self.starts[inside] - 1, 0), self.ends[inside] - 1
+        return Falls(starts, ends, counts.cumsum() - counts, counts, self.groups[kept])
+
+
+@dataclass(frozen=True)
+class HoldingFalls:
+    """The falls whose cuts hold an optimum.
+
+    Attributes:
+        falls: At least one.
+        periods: T.
+        ahead: By how many periods the first stretch begins before the window.
+        second: The second row of the returns, with which the next window begins, shape (n,).
+    """
+
+    falls: Falls
+    periods: int
+    ahead: int
+    second: FloatArray
 
 
 class Drawdowns(ABC):
@@ -64,8 +106,9 @@ class Drawdowns(ABC):
         self._interest: FloatArray | None = None
         # What is fully invested earns no interest, which may dwarf what the assets do.
         invested = region.budget_low == region.budget_high == 1.0
-        returns = instance.problem.returns if invested else instance.excess
-        np.cumsum(returns, axis=0, out=self._totals[1:])
+        self._returns = instance.problem.returns if invested else instance.excess
+        self._ahead = 0
+        np.cumsum(self._returns, axis=0, out=self._totals[1:])
         if not invested:
             self._interest = instance.problem.period_risk_free_rate * np.arange(count + 1)
 
@@ -121,17 +164,37 @@ class Drawdowns(ABC):
             offsets = -scale * np.add.reduceat(earned, first)
         return Cuts(lost, offsets, self._leaning(falls), groups)
 
-    def weigh(self, found: list[Falls], multipliers: FloatArray) -> FloatArray:
-        """How much each period counts, from the multipliers of all cuts, shape (T,)."""
-        counts = np.concatenate([falls.counts for falls in found])
-        weights = np.repeat(multipliers, counts) * self.share
-        starts = np.concatenate([falls.starts for falls in found])
-        ends = np.concatenate([falls.ends for falls in found])
+    def weigh(self, falls: Falls, multipliers: FloatArray) -> FloatArray:
+        """How much each period counts, from the multipliers of cuts, shape (T,)."""
+        weights = multipliers.repeat(falls.counts) * self.share
         fallen, reached = (
             np.bincount(places, weights, self.periods + 1)[1:].astype(np.float64)
-            for places in (ends, starts)
+            for places in (falls.ends, falls.starts)
         )
         return drawdown_weights(fallen, reached, self.tail)
+
+    def recall(self, known: HoldingFalls) -> Falls | None:
+        """What held an optimum of this window, or of the one a period before, if anything is left.
+
+        Of any other window, too, they are falls, and bound the drawdowns; but not closely.
+        """
+        if known.periods != self.periods:
+            return None
+        if not np.array_equal(known.second, self._returns[0]):
+            self._begin_ahead(known.ahead)
+            return known.falls
+        falls = known.falls.from_next()
+        ended = self._begin_ahead(known.ahead + 1)
+        return falls._replace(groups=falls.groups - ended) if len(falls.first) else None
+
+    def hold(self, falls: Falls) -> HoldingFalls:
+        """Falls of this window to be recalled in the next."""
+        return HoldingFalls(falls, self.periods, self._ahead, self._returns[1].copy())
+
+    def _begin_ahead(self, periods: int, /) -> int:
+        """Let the first stretch begin before the window: how many stretches that leaves out."""
+        self._ahead = periods
+        return 0
 
 
 class LargestDrawdown(Drawdowns):
@@ -162,8 +225,14 @@ class TailDrawdown(Drawdowns):
 
     def __init__(self, instance: Instance) -> None:
         super().__init__(instance, instance.tail)
-        stretch = -(-self.periods // GROUPS)
-        self._begins = np.arange(1, self.periods + stretch + 1, stretch)
+        self._stretch = -(-self.periods // STRETCHES)
+        self._begin_ahead(0)
+
+    def _begin_ahead(self, periods: int, /) -> int:
+        self._ahead, ended = periods % self._stretch, periods // self._stretch
+        begins = np.arange(1 - self._ahead, self.periods + self._stretch + 1, self._stretch)
+        self._begins = np.maximum(begins, 1)
+        return int(ended)
 
     def _worst(self, falls: FloatArray, level: float | None, /) -> tuple[float, IntArray]:
         whole = min(whole_periods(self.beyond), self.periods - 1)

@@ -12,7 +12,7 @@ import numpy as np
 
 from optimization.engine.convex.binding_deviation import lies_on_frontier, optimum_on_limit
 from optimization.engine.convex.certificate import Evidence
-from optimization.engine.convex.drawdown import minimise_drawdown
+from optimization.engine.convex.drawdown import DrawdownStart, minimise_drawdown
 from optimization.engine.convex.instance import Instance
 from optimization.engine.convex.linear import minimise_linear
 from optimization.engine.convex.loss import AbsoluteLoss, TailLoss
@@ -46,18 +46,20 @@ class Warm:
         working: Assets that a quadratic programme worked with.
         tangency: The last portfolio of the greatest ratio.
         scenarios: The last portfolio of the least loss over scenarios.
+        drawdown: The last portfolio of the least drawdown.
     """
 
     working: Mask | None = None
     tangency: Tangency | None = None
     scenarios: ScenarioStart | None = None
+    drawdown: DrawdownStart | None = None
 
     def fits(self, instance: Instance) -> bool:
         """Whether it was left by a problem of as many assets."""
         n = instance.region.n_assets
         lengths = {
             *(len(found.weights) for found in (self.tangency,) if found),
-            *(len(found.weights) for found in (self.scenarios,) if found),
+            *(len(found.weights) for found in (self.scenarios, self.drawdown) if found),
             *(len(found) for found in (self.working,) if found is not None),
         }
         return lengths <= {n}
@@ -196,9 +198,8 @@ def _mad(instance: Instance, warm: Warm) -> FastOutcome:
 
 
 def _drawdown(instance: Instance, warm: Warm) -> FastOutcome:
-    start = warm.scenarios
-    best = minimise_drawdown(instance, start.weights if start else None)
-    later = Warm(scenarios=ScenarioStart(best.weights))
+    best = minimise_drawdown(instance, warm.drawdown)
+    later = Warm(drawdown=best.for_later)
     return FastOutcome(best.weights, Evidence(best.share), best.solver, later)
 
 

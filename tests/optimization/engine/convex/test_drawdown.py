@@ -1,5 +1,6 @@
 """Drawdowns by cutting planes, against the whole linear programme."""
 
+from dataclasses import replace
 from typing import Any
 
 import daqp
@@ -78,27 +79,73 @@ def test_cuts_without_end_are_a_failure(monkeypatch: Any) -> None:
         drawdown.minimise_drawdown(instance)
 
 
-def test_a_start_at_the_optimum_needs_fewer_cuts(make_problem: Any, monkeypatch: Any) -> None:
-    problem = make_problem(objective=Objective.MINIMIZE_CDAR, max_weight=0.4)
-    instance, solves = instance_of(problem), []
+@pytest.fixture
+def rounds(monkeypatch: Any) -> list[int]:
+    """An entry for every linear programme over cuts: how many of them there were."""
+    solves: list[int] = []
     real = cuts.CutModel.solve
 
     def counted(model: cuts.CutModel) -> cuts.CutOptimum:
-        solves.append(model)
+        solves.append(len(solves) + 1)
         return real(model)
 
     monkeypatch.setattr(cuts.CutModel, "solve", counted)
+    return solves
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("shape", ["few assets", "many assets"])
+@pytest.mark.parametrize("case", ["a cap", "short positions", "groups"])
+def test_the_same_window_again_needs_one_round(
+    case: str, shape: str, objective: Any, rounds: list[int]
+) -> None:
+    instance = instance_of(problem_in(case, shape, objective))
     cold = drawdown.minimise_drawdown(instance)
-    rounds = len(solves)
-    warm = drawdown.minimise_drawdown(instance, cold.weights)
-    assert len(solves) - rounds < rounds
+    assert len(rounds) > 2
+    rounds.clear()
+    warm = drawdown.minimise_drawdown(instance, cold.for_later)
+    assert len(rounds) <= 2
     assert warm.weights == pytest.approx(cold.weights, abs=1e-9)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("shape", ["few assets", "many assets"])
+def test_windows_that_move_on_are_solved_from_what_held_the_last(
+    shape: str, objective: Any, rounds: list[int]
+) -> None:
+    problem = problem_in("a cap", shape, objective)
+    length = problem.n_observations - 50  # and stretches of a few periods: some of them go by
+    windows = [
+        instance_of(replace(problem, returns=problem.returns[first : first + length]))
+        for first in range(50)
+    ]
+    cold = [drawdown.minimise_drawdown(window) for window in windows]
+    together = len(rounds)
+    rounds.clear()
+    last = cold[0]
+    for window, expected in zip(windows[1:], cold[1:], strict=True):
+        last = drawdown.minimise_drawdown(window, last.for_later)
+        assert last.weights == pytest.approx(expected.weights, abs=1e-8)
+    assert len(rounds) < together / 3
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_what_held_another_market_does_no_harm(seed: int, objective: Any) -> None:
+    problem = problem_in("a cap", "few assets", objective)
+    returns, n = problem.returns, problem.n_assets
+    others = draw(np.random.default_rng(seed), n, len(returns)), returns[: len(returns) // 2]
+    cold = drawdown.minimise_drawdown(instance_of(problem))
+    for other in others:
+        start = drawdown.minimise_drawdown(instance_of(replace(problem, returns=other)))
+        warm = drawdown.minimise_drawdown(instance_of(problem), start.for_later)
+        assert warm.weights == pytest.approx(cold.weights, abs=1e-8)
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_a_start_that_is_no_longer_feasible_is_not_taken_for_the_best(objective: Any) -> None:
     free = problem_in("short positions", "few assets", objective)
-    better = solve(free).weights
+    better = drawdown.minimise_drawdown(instance_of(free)).for_later
     tight = instance_of(problem_in("a cap", "few assets", objective))
     cold, warm = drawdown.minimise_drawdown(tight), drawdown.minimise_drawdown(tight, better)
     assert warm.weights == pytest.approx(cold.weights, abs=1e-9)

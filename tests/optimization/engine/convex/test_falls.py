@@ -1,15 +1,17 @@
 """What the falls of one portfolio say about the drawdowns of others."""
 
+import itertools
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from optimization.engine import Objective, Problem, measures
-from optimization.engine.convex.falls import Drawdowns, drawdowns_of
+from optimization.engine.convex.falls import GROUPS, Drawdowns, Falls, drawdowns_of
 from optimization.engine.convex.instance import instance_of
 from optimization.engine.problem import TRADING_DAYS, FloatArray
-from tests.optimization.engine.convex.linear_reference import problem_in
+from tests.optimization.engine.convex.linear_reference import draw, problem_in
 
 OBJECTIVES = (Objective.MINIMIZE_CDAR, Objective.MINIMIZE_MAX_DRAWDOWN)
 CASES = ("a cap", "cash", "a tail of less than a period")
@@ -113,3 +115,62 @@ def test_units_are_the_drawdown_of_a_portfolio(case: str, objective: Any) -> Non
     level = 0.5 if objective == Objective.MINIMIZE_CDAR else 0.0
     said = by_cuts(drawdowns, others[0], first, level)
     assert said <= cost_at(problem, first, level * before[0]) / before[0] * (1 + 1e-12)
+
+
+def pairs(falls: Falls) -> dict[int, list[tuple[int, int]]]:
+    """Peaks and ends by group."""
+    found: dict[int, list[tuple[int, int]]] = {}
+    for first, count, group in zip(falls.first, falls.counts, falls.groups, strict=True):
+        part = slice(int(first), int(first + count))
+        among = found.setdefault(int(group), [])
+        among += zip(falls.starts[part].tolist(), falls.ends[part].tolist(), strict=True)
+    return found
+
+
+def test_falls_are_a_period_earlier_in_the_next_window() -> None:
+    starts, ends = np.array([0, 0, 3, 5, 9]), np.array([1, 2, 4, 8, 11])
+    first, counts, groups = np.array([0, 1, 3]), np.array([1, 2, 2]), np.array([0, 0, 2])
+    falls = Falls(starts, ends, first, counts, groups)
+    assert pairs(falls.from_next()) == {0: [(0, 1), (2, 3)], 2: [(4, 7), (8, 10)]}
+    assert falls.from_next().first.tolist() == [0, 2]
+
+
+@pytest.mark.parametrize("periods", [60, 100, 250])
+def test_stretches_move_with_the_window_until_they_have_gone_by(periods: int) -> None:
+    """Two falls that were in one stretch are in one ever after, and in two if they were in two."""
+    problem = problem_in("a cap", "few assets", Objective.MINIMIZE_CDAR)
+    returns = draw(np.random.default_rng(3), problem.n_assets, 300)
+    windows = [
+        drawdowns_of(instance_of(replace(problem, returns=returns[first : first + periods])))
+        for first in range(40)
+    ]
+    falls = windows[0].at(portfolios(problem, 1)[0], 0.0)[1]
+    for window, following in itertools.pairwise(windows):
+        recalled = following.recall(window.hold(falls))
+        assert recalled is not None
+        expected = {
+            tuple((max(start - 1, 0), end - 1) for start, end in group if end > 1)
+            for group in pairs(falls).values()
+        }
+        assert {tuple(group) for group in pairs(recalled).values()} == expected - {()}
+        assert 0 <= recalled.groups.min() <= recalled.groups.max() < GROUPS
+        own = following.at(portfolios(problem, 1)[0], 0.0)[1]
+        by_end = {end: group for group, some in pairs(recalled).items() for _, end in some}
+        shared = [
+            (group, by_end[end])
+            for group, some in pairs(own).items()
+            for _, end in some
+            if end in by_end
+        ]
+        assert len(shared) > 10
+        assert all(one == other for one, other in shared)
+        falls = recalled
+
+
+def test_falls_of_a_window_of_another_length_are_not_recalled() -> None:
+    problem = problem_in("a cap", "few assets", Objective.MINIMIZE_CDAR)
+    drawdowns = drawdowns_of(instance_of(problem))
+    held = drawdowns.hold(drawdowns.at(portfolios(problem, 1)[0])[1])
+    shorter = drawdowns_of(instance_of(replace(problem, returns=problem.returns[1:])))
+    assert shorter.recall(held) is None
+    assert drawdowns.recall(held) is held.falls
