@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from optimization.engine.convex.cuts import CutModel
+from optimization.engine.convex.cut_model import CutModel
+from optimization.engine.convex.cuts import Cuts
 from optimization.engine.convex.falls import (
     GROUPS,
     Drawdowns,
@@ -21,12 +22,17 @@ from optimization.engine.convex.falls import (
 )
 from optimization.engine.convex.instance import Instance
 from optimization.engine.convex.least_variance import least_variance
+from optimization.engine.convex.quadratic import WHOLE, IntArray
+from optimization.engine.convex.region import Region
 from optimization.engine.errors import SolverFailureError
 from optimization.engine.problem import FloatArray
 
 FIRST_REACH, GROWTH = 0.4, 1.2
 """Share of the way to the cuts' optimum that is gone, and its growth with every portfolio that is
 better than the last: a few cuts know little of what lies far away."""
+
+FIRST_ASSETS, OTHER_ASSETS = 30, 10
+"""Assets to begin with besides those of the first portfolio: of a guess, and of an optimum."""
 
 ROUNDS = 1000
 EXACT = 1e-12
@@ -105,8 +111,7 @@ def minimise_drawdown(instance: Instance, start: DrawdownStart | None = None) ->
     Raises:
         SolverFailureError: The cuts did not settle.
     """
-    drawdowns, model = drawdowns_of(instance), CutModel(instance.region, GROUPS)
-    cutting = _Cutting(drawdowns, model)
+    drawdowns = drawdowns_of(instance)
     begun = [] if start is None else [start.weights]
     if start is None or instance.region.violation(start.weights) > FEASIBLE:
         # What a region that has moved leaves out tells of falls, but may be better than what is in.
@@ -114,6 +119,10 @@ def minimise_drawdown(instance: Instance, start: DrawdownStart | None = None) ->
     best, reach = begun[-1], FIRST_REACH
     known = drawdowns.recall(start.holding) if start and start.holding else None
     least, falls = drawdowns.in_units_of(best)
+    others = FIRST_ASSETS if start is None else OTHER_ASSETS
+    assets = _first_assets(instance.region, best, drawdowns.cuts(falls), others)
+    model = CutModel(instance.region, GROUPS, assets)
+    cutting = _Cutting(drawdowns, model)
     cutting.cut(falls)
     for portfolio in begun[:-1]:
         cutting.cut(drawdowns.at(portfolio)[1])
@@ -127,14 +136,25 @@ def minimise_drawdown(instance: Instance, start: DrawdownStart | None = None) ->
         if value <= least:
             best, least, reach = query, value, min(1.0, GROWTH * reach)
         if least - optimum.bound <= EXACT * max(least, 1.0):
-            break
+            if not model.join():
+                break
+            continue
         if cutting.cut(falls):
             continue
         # All is known of this portfolio's own level, perhaps not of the level that the cuts take.
         _, falls = drawdowns.at(optimum.weights, optimum.level)
-        if not cutting.cut(falls) and query is optimum.weights:
+        if not cutting.cut(falls) and query is optimum.weights and not model.join():
             break  # what is left is rounding
         reach = 1.0
     else:
         raise SolverFailureError("falls were cut off without end")
     return cutting.optimum(best)
+
+
+def _first_assets(region: Region, best: FloatArray, cuts: Cuts, others: int) -> IntArray:
+    """The assets that a portfolio holds, and those that would make its falls smaller."""
+    if region.n_assets <= WHOLE or not region.is_long:
+        return np.arange(region.n_assets)
+    assets = best > region.lower
+    assets[np.argsort(cuts.slopes.sum(axis=0))[:others]] = True
+    return np.flatnonzero(assets)

@@ -57,7 +57,7 @@ def _solve(
 ) -> FloatArray:
     constraints, n, extra = problem.constraints, problem.n_assets, len(cost) - problem.n_assets
     largest = 1.0 if constraints.max_weight is None else constraints.max_weight
-    smallest = 0.0 if constraints.long_only else -largest
+    smallest = constraints.min_weight or (0.0 if constraints.long_only else -largest)
     bounds: list[tuple[float | None, float | None]] = [(smallest, largest)] * n
     bounds += [(None, None) if n + column == free else (0, None) for column in range(extra)]
     rows, limits = [risk[0]], [risk[1]]
@@ -108,6 +108,7 @@ def _target(returns: FloatArray) -> float:
 CASES: Mapping[str, Callable[[FloatArray], Mapping[str, Any]]] = {
     "a cap": lambda _: {"max_weight": 0.4},
     "no cap": lambda _: {},
+    "smallest weights": lambda _: {"min_weight": 0.01, "max_weight": 0.4},
     "cash": lambda _: {"max_weight": 0.4, "sum_to_one": False},
     "short positions": lambda _: {"long_only": False, "max_weight": 0.5},
     "short positions and cash": lambda _: {

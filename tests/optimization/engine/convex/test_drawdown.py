@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from optimization.engine import Constraints, Objective, Problem, measures, solve
-from optimization.engine.convex import cuts, drawdown
+from optimization.engine.convex import cut_model, drawdown
+from optimization.engine.convex.cuts import CutOptimum
 from optimization.engine.convex.instance import instance_of
 from optimization.engine.errors import SolverFailureError
 from tests.optimization.engine.convex.linear_reference import (
@@ -20,14 +21,40 @@ from tests.optimization.engine.convex.linear_reference import (
 )
 
 OBJECTIVES = (Objective.MINIMIZE_CDAR, Objective.MINIMIZE_MAX_DRAWDOWN)
-SOLVERS = {"few assets": "daqp", "fewer periods than assets": "daqp", "many assets": "highs"}
 
 
+@pytest.mark.parametrize("solver", ["daqp", "highs"])
 @pytest.mark.parametrize("objective", OBJECTIVES)
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_the_least_drawdown_is_the_whole_programmes(shape: str, case: str, objective: Any) -> None:
-    check_against_linprog(problem_in(case, shape, objective), {SOLVERS[shape]})
+def test_the_least_drawdown_is_the_whole_programmes(
+    shape: str, case: str, objective: Any, solver: str, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(cut_model, "DENSE", cut_model.DENSE if solver == "daqp" else 0)
+    check_against_linprog(problem_in(case, shape, objective), {solver})
+
+
+@pytest.mark.parametrize("solver", ["daqp", "highs"])
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("case", ["a cap", "smallest weights", "groups", "a target return"])
+def test_assets_that_were_left_out_join_where_they_are_needed(
+    case: str, objective: Any, solver: str, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(cut_model, "DENSE", cut_model.DENSE if solver == "daqp" else 0)
+    problem = problem_in(case, "many assets", objective)
+    expected = drawdown.minimise_drawdown(instance_of(problem)).weights
+    joined, real = [], cut_model.CutModel.join
+
+    def counted(model: cut_model.CutModel) -> bool:
+        joined.append(real(model))
+        return joined[-1]
+
+    monkeypatch.setattr(cut_model.CutModel, "join", counted)
+    monkeypatch.setattr(cut_model, "JOIN", 2)
+    monkeypatch.setattr(drawdown, "FIRST_ASSETS", 1)
+    found = drawdown.minimise_drawdown(instance_of(problem)).weights
+    assert any(joined)
+    assert found == pytest.approx(expected, abs=1e-9)
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
@@ -83,13 +110,13 @@ def test_cuts_without_end_are_a_failure(monkeypatch: Any) -> None:
 def rounds(monkeypatch: Any) -> list[int]:
     """An entry for every linear programme over cuts: how many of them there were."""
     solves: list[int] = []
-    real = cuts.CutModel.solve
+    real = cut_model.CutModel.solve
 
-    def counted(model: cuts.CutModel) -> cuts.CutOptimum:
+    def counted(model: cut_model.CutModel) -> CutOptimum:
         solves.append(len(solves) + 1)
         return real(model)
 
-    monkeypatch.setattr(cuts.CutModel, "solve", counted)
+    monkeypatch.setattr(cut_model.CutModel, "solve", counted)
     return solves
 
 
