@@ -1,6 +1,5 @@
 """The values that go into the engine and come out of it: frozen, and checked when built."""
 
-import copy
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -145,12 +144,14 @@ class Problem:
 
     def over(self, returns: FloatArray, mean: FloatArray, square_sum: float) -> Self:
         """The same over another window of as many returns, known to be finite, and its sums."""
-        moved = copy.copy(self)
         returns = returns.view()
         returns.flags.writeable = False
-        object.__setattr__(moved, "returns", returns)
-        object.__setattr__(moved, "mean", mean)
-        object.__setattr__(moved, "square_sum", square_sum)
+        changed = {"returns": returns, "mean": mean, "square_sum": square_sum}
+        # copy.copy takes a third of the time that the best return of another row does.
+        moved = object.__new__(type(self))
+        for name in self.__slots__:
+            value = changed[name] if name in changed else getattr(self, name)
+            object.__setattr__(moved, name, value)
         return moved
 
     def _check_preferences(self) -> None:
