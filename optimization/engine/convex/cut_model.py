@@ -82,8 +82,16 @@ class CutModel:
         if not len(joining):
             return False
         joining = joining[np.argsort(reduced[joining])[:JOIN]]
+        last = self._inner
         self._restart(self._begin(np.sort(np.concatenate((assets, joining)))))
+        if isinstance(last, DaqpCuts) and isinstance(self._inner, DaqpCuts):
+            self._inner.go_on_from(last)
         return True
+
+    def begin_at(self, weights: FloatArray) -> None:
+        """Begin where all cuts so far hold a portfolio, which need not be quite true."""
+        if isinstance(self._inner, DaqpCuts):
+            self._inner.begin_at(weights)
 
     def _restart(self, solver: DaqpCuts | HighsCuts) -> None:
         """Go on with another solver, which gets the same cuts."""

@@ -125,6 +125,27 @@ class DaqpCuts:
         weights = self._columns.whole(x[level + 1 :])
         return CutOptimum(weights, float(x[level]), float(x[: level + 1].sum()))
 
+    def begin_at(self, weights: FloatArray) -> None:
+        """Begin where all cuts so far hold weights of all assets, shape (n,)."""
+        columns, first = self._columns, self._groups + 1
+        x = weights[columns.assets]
+        self._x[first:] = x
+        held = np.where(x <= columns.lower, RESTING, np.where(x >= columns.upper, -RESTING, 0.0))
+        self._duals[:first] = 0.0
+        self._duals[first : len(self._x)] = held
+        self._duals[self._first : self._end] = RESTING
+        self._begun = True
+
+    def go_on_from(self, other: "DaqpCuts") -> None:
+        """Begin where another ended that knows the same cuts, and some of the assets."""
+        first, places = self._groups + 1, self._columns.places(other._columns)
+        self._x[:first], self._x[first:] = other._x[:first], self._columns.lower
+        self._duals[:first], self._duals[first : len(self._x)] = other._duals[:first], RESTING
+        self._x[first + places] = other._x[first:]
+        self._duals[first + places] = other._duals[first : len(other._x)]
+        self._duals[len(self._x) : self._end] = other._duals[len(other._x) : other._end]
+        self._begun = True
+
     @property
     def multipliers(self) -> FloatArray:
         """Of every cut, in their order, at the last solution."""

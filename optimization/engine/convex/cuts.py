@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+import numpy as np
+
 from optimization.engine.convex.quadratic import IntArray
 from optimization.engine.convex.region import Region
 from optimization.engine.problem import FloatArray
@@ -83,6 +85,11 @@ class Columns(NamedTuple):
             low, high = low - resting, high - resting
         lower, upper = region.lower[some], region.upper[some]
         return cls(some, rest, lower, upper, low, high, matrix[:, some])
+
+    def places(self, fewer: "Columns") -> IntArray:
+        """Where the assets of others are among these."""
+        every = np.arange(len(self.rest))
+        return np.searchsorted(every[self.assets], every[fewer.assets])
 
     def whole(self, weights: FloatArray) -> FloatArray:
         """Weights of all assets, shape (n,)."""

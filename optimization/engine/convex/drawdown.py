@@ -36,7 +36,7 @@ FIRST_ASSETS, OTHER_ASSETS = 30, 10
 
 ROUNDS = 1000
 EXACT = 1e-12
-FEASIBLE = 1e-12
+FEASIBLE = 1e-11
 
 
 @dataclass(frozen=True)
@@ -123,12 +123,13 @@ def minimise_drawdown(instance: Instance, start: DrawdownStart | None = None) ->
     assets = _first_assets(instance.region, best, drawdowns.cuts(falls), others)
     model = CutModel(instance.region, GROUPS, assets)
     cutting = _Cutting(drawdowns, model)
+    if known is not None:
+        cutting.cut(known)
+        model.begin_at(best)
+        reach = 1.0
     cutting.cut(falls)
     for portfolio in begun[:-1]:
         cutting.cut(drawdowns.at(portfolio)[1])
-    if known is not None:
-        cutting.cut(known)
-        reach = 1.0
     for _ in range(ROUNDS):
         optimum = model.solve()
         query = optimum.weights if reach == 1.0 else best + reach * (optimum.weights - best)
