@@ -27,6 +27,9 @@ from optimization.engine.problem import FloatArray
 OPEN, OPEN_PER_ASSET = 60, 2
 """Periods left open at first: those whose outcomes are the nearest to where their shares turn."""
 
+AFTER_OPTIMUM = 0.6
+"""The share of them that does where the last problem's optimum tells which they are."""
+
 FIRST_ASSETS, JOINING_ASSETS = 40, 40
 WHOLE_ASSETS = 60
 """Up to so many assets all are chosen from the start."""
@@ -73,14 +76,18 @@ def minimise_loss(
     Raises:
         SolverFailureError: HiGHS stopped without an answer.
     """
-    region, start = instance.region, start or ScenarioStart(smoothed(instance, loss))
+    region, share_open = instance.region, AFTER_OPTIMUM
+    if start is None:
+        start, share_open = ScenarioStart(smoothed(instance, loss)), 1.0
     outcomes = loss.outcomes @ start.weights
     fixed = _sides(loss, outcomes)
     if start.assets is None:
         assets = _first_assets(region, -(loss.outcomes.T @ fixed))
     else:
         assets = start.assets.copy()
-    is_open = _near_turn(loss, outcomes, OPEN + OPEN_PER_ASSET * int(assets.sum()))
+    is_open = _near_turn(
+        loss, outcomes, int(share_open * (OPEN + OPEN_PER_ASSET * int(assets.sum())))
+    )
     for _ in range(ROUNDS):
         chosen, days = np.flatnonzero(assets), np.flatnonzero(is_open)
         inner, share = _solve_over(instance, loss, np.where(is_open, 0.0, fixed), (days, chosen))
