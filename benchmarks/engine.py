@@ -308,6 +308,8 @@ def main(arguments: list[str] | None = None) -> int:
             found = [*own, *peers.rows(problem, own[0])]
             rows += found
             print(table(found).split("\n", 2)[2], flush=True)
+        # A large size may take longer than anybody waits: what is known already is kept.
+        save(rows, options)
     rows += explanation_times()
     added = footprints()
     highest = peaks([OURS, *(name for name in PEERS if name in chosen)])
@@ -315,12 +317,17 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"added by an import: {json.dumps(added)}")
     print(f"peak megabytes of a process, minimum CVaR of 100 assets: {json.dumps(highest)}")
     print(summary(rows))
+    save(rows, options, imports=added, peaks=highest)
+    return 0
+
+
+def save(rows: list[Row], options: argparse.Namespace, **more: Any) -> None:
+    """Write the rows, and draw them, where the options say."""
     if options.json:
-        document = {"rows": [asdict(row) for row in rows], "imports": added, "peaks": highest}
+        document = {"rows": [asdict(row) for row in rows], **more}
         options.json.write_text(json.dumps(document, indent=1))
     if options.plot:
         plot(rows, options.plot)
-    return 0
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ def maximise_sortino(
     Raises:
         SolverFailureError: The iteration did not settle, e.g. because nothing ever falls short.
     """
-    rounding = ROUNDING * float(np.abs(excess).max())
+    rounding = ROUNDING * max(float(excess.max()), -float(excess.min()))
     short = np.ones(len(excess), dtype=np.bool_)
     if start is not None:
         short = excess @ start.weights < 0
