@@ -131,7 +131,7 @@ class DaqpCuts:
         x = weights[columns.assets]
         self._x[first:] = x
         held = np.where(x <= columns.lower, RESTING, np.where(x >= columns.upper, -RESTING, 0.0))
-        self._duals[:first] = 0.0
+        self._duals[self._begin : first] = 0.0
         self._duals[first : len(self._x)] = held
         self._duals[self._first : self._end] = RESTING
         self._begun = True

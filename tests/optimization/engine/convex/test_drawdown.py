@@ -157,6 +157,31 @@ def test_windows_that_move_on_are_solved_from_what_held_the_last(
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
+def test_no_programme_but_the_first_begins_without_an_active_set(
+    objective: Any, monkeypatch: Any
+) -> None:
+    begun, real = [], daqp.solve
+
+    def recorded(*args: Any, **keywords: Any) -> Any:
+        if "eps_prox" in keywords:
+            begun.append("dual_start" in keywords)
+        return real(*args, **keywords)
+
+    monkeypatch.setattr(daqp, "solve", recorded)
+    monkeypatch.setattr(drawdown, "FIRST_ASSETS", 1)
+    monkeypatch.setattr(drawdown, "OTHER_ASSETS", 1)
+    problem = problem_in("a cap", "many assets", objective)
+    first = instance_of(replace(problem, returns=problem.returns[:-1]))
+    cold = drawdown.minimise_drawdown(first)
+    assert begun[0] is False
+    assert all(begun[1:])
+    begun.clear()
+    second = instance_of(replace(problem, returns=problem.returns[1:]))
+    drawdown.minimise_drawdown(second, cold.for_later)
+    assert all(begun)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
 @pytest.mark.parametrize("seed", [1, 2])
 def test_what_held_another_market_does_no_harm(seed: int, objective: Any) -> None:
     problem = problem_in("a cap", "few assets", objective)
