@@ -159,6 +159,8 @@ class Instance:
                 continue
             # Along a singular direction the deviation may be small, and must be zero all the same.
             _, sizes, directions = np.linalg.svd(self.covariance.root(), full_matrices=False)
+            if not len(sizes):
+                continue  # nothing moves, and no portfolio deviates
             least = CONSTANT * max(float(sizes[0]), math.sqrt(self.variance_scale))
             for direction in directions[sizes > least]:
                 value = float(direction @ origin)

@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 
 from optimization.engine import Constraints, Objective, Problem, Session, WarmStarts, solve
+from optimization.engine.convex import paths
+from optimization.engine.convex.certificate import Evidence
+from optimization.engine.convex.fast import COLD
 from optimization.engine.errors import InvalidProblemError
 from optimization.engine.session import REFRESH
 
@@ -180,3 +183,35 @@ def test_a_bad_row_is_refused_and_the_window_stays(make_problem: Any, row: Any) 
     with pytest.raises(InvalidProblemError, match="2 finite numbers"):
         session.append(row)
     assert (session.problem.returns == before).all()
+
+
+def test_a_start_that_misleads_is_given_up_before_the_general_path_is_asked(
+    make_problem: Any, sp500: Any, monkeypatch: Any
+) -> None:
+    problem = make_problem(8, 252, Objective.MINIMIZE_CDAR)
+    session, begun = Session(problem), []
+    session.solve()
+    real = paths.solve_fast
+
+    def misled(instance: Any, warm: Any) -> Any:
+        outcome = real(instance, warm)
+        begun.append(warm is COLD)
+        if warm is COLD:
+            return outcome
+        return dataclasses.replace(outcome, weights=np.full(8, 1 / 8), evidence=Evidence())
+
+    monkeypatch.setattr(paths, "solve_fast", misled)
+    found = session.update(sp500.iloc[1000, :8].to_numpy())
+    assert begun == [False, True]
+    assert found.solver == "daqp"
+    assert found.optimality_gap <= 1e-8
+
+
+@pytest.mark.parametrize("limit", ["target_volatility", "max_tracking_error"])
+def test_where_nothing_moves_nothing_deviates(limit: str) -> None:
+    constraints = Constraints(**{limit: 0.0}, max_weight=0.6, benchmark_weights={"A": 1.0})
+    problem = Problem(returns=np.zeros((30, 2)), symbols=("A", "B"), constraints=constraints)
+    problem = dataclasses.replace(problem, objective=Objective.MINIMIZE_MAX_DRAWDOWN)
+    found = Session(problem).solve()
+    assert found.weights.sum() == pytest.approx(1.0, abs=1e-12)
+    assert found.max_violation <= 1e-9
