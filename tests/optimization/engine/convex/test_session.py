@@ -209,7 +209,8 @@ def test_a_start_that_misleads_is_given_up_before_the_general_path_is_asked(
 
 @pytest.mark.parametrize("limit", ["target_volatility", "max_tracking_error"])
 def test_where_nothing_moves_nothing_deviates(limit: str) -> None:
-    constraints = Constraints(**{limit: 0.0}, max_weight=0.6, benchmark_weights={"A": 1.0})
+    limits: dict[str, Any] = {limit: 0.0}
+    constraints = Constraints(**limits, max_weight=0.6, benchmark_weights={"A": 1.0})
     problem = Problem(returns=np.zeros((30, 2)), symbols=("A", "B"), constraints=constraints)
     problem = dataclasses.replace(problem, objective=Objective.MINIMIZE_MAX_DRAWDOWN)
     found = Session(problem).solve()
