@@ -81,10 +81,10 @@ def minimise_loss(
         start, share_open = ScenarioStart(smoothed(instance, loss)), 1.0
     outcomes = loss.outcomes @ start.weights
     fixed = _sides(loss, outcomes)
-    if start.assets is None:
-        assets = _first_assets(region, -(loss.outcomes.T @ fixed))
-    else:
+    if start.assets is not None and start.assets.any():
         assets = start.assets.copy()
+    else:  # a guess, or a portfolio of nothing but the smallest weights
+        assets = _first_assets(region, -(loss.outcomes.T @ fixed))
     is_open = _near_turn(
         loss, outcomes, int(share_open * (OPEN + OPEN_PER_ASSET * int(assets.sum())))
     )

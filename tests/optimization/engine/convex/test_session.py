@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from optimization.engine import Constraints, Objective, Problem, Session, WarmStarts, solve
-from optimization.engine.convex import paths
+from optimization.engine.convex import fast, paths
 from optimization.engine.convex.certificate import Evidence
 from optimization.engine.convex.fast import COLD
 from optimization.engine.errors import InvalidProblemError
@@ -191,7 +191,7 @@ def test_a_start_that_misleads_is_given_up_before_the_general_path_is_asked(
     problem = make_problem(8, 252, Objective.MINIMIZE_CDAR)
     session, begun = Session(problem), []
     session.solve()
-    real = paths.solve_fast
+    real = fast.solve_fast
 
     def misled(instance: Any, warm: Any) -> Any:
         outcome = real(instance, warm)
@@ -204,6 +204,7 @@ def test_a_start_that_misleads_is_given_up_before_the_general_path_is_asked(
     found = session.update(sp500.iloc[1000, :8].to_numpy())
     assert begun == [False, True]
     assert found.solver == "daqp"
+    assert found.optimality_gap is not None
     assert found.optimality_gap <= 1e-8
 
 
@@ -216,3 +217,27 @@ def test_where_nothing_moves_nothing_deviates(limit: str) -> None:
     found = Session(problem).solve()
     assert found.weights.sum() == pytest.approx(1.0, abs=1e-12)
     assert found.max_violation <= 1e-9
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [Objective.MINIMIZE_CVAR, Objective.MINIMIZE_MAD, Objective.MINIMIZE_CDAR],
+)
+def test_the_window_after_one_in_which_cash_is_best_is_solved_as_any(objective: Any) -> None:
+    """Of many assets, of which none was held, the next window may need some."""
+    rng = np.random.default_rng(5)
+    returns = 0.01 * rng.standard_normal((120, 70))
+    returns[-20:] = 0.01 + 0.001 * rng.standard_normal((20, 70))
+    returns[:100] -= returns[:100].mean(axis=0) + 0.01
+    problem = Problem(
+        returns=returns[:100],
+        symbols=tuple(f"S{asset}" for asset in range(70)),
+        objective=objective,
+        constraints=Constraints(sum_to_one=False, max_weight=0.1),
+    )
+    session = Session(problem)
+    assert session.solve().weights == pytest.approx(np.zeros(70), abs=1e-9)
+    for row in returns[100:]:
+        warm = session.update(row)
+        cold = solve(session.problem)
+        assert warm.weights == pytest.approx(cold.weights, abs=1e-8)
