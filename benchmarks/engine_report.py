@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from benchmarks.peers import COMPARED, PEERS
 
 OURS, DESCRIBED, ONE_ROW = "quantumedge", "quantumedge, described", "quantumedge, one new row"
+
+
+PANELS = 4
+"""Beside each other in a drawing."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +89,13 @@ def plot(rows: list[Row], path: Path) -> None:
 
     drawn = [row for row in rows if row.library in (OURS, ONE_ROW, *PEERS) and row.runs]
     names = [name for name in COMPARED if any(row.objective == name for row in drawn)]
-    figure, axes = plt.subplots(1, len(names), figsize=(3.1 * len(names), 3.6), sharey=True)
-    panels = np.atleast_1d(axes)
+    across = min(len(names), PANELS)
+    down = -(-len(names) // across)
+    size = (3.1 * across, 3.0 * down + 0.6)
+    figure, axes = plt.subplots(down, across, figsize=size, sharey=True, squeeze=False)
+    panels = axes.ravel()[: len(names)]
+    for unused in axes.ravel()[len(names) :]:
+        unused.set_axis_off()
     for axis, name in zip(panels, names, strict=True):
         for library in (OURS, ONE_ROW, *PEERS):
             found = [row for row in drawn if (row.library, row.objective) == (library, name)]
@@ -105,8 +112,9 @@ def plot(rows: list[Row], path: Path) -> None:
             )
         axis.set(title=name.replace("_", " "), xlabel="assets", xscale="log", yscale="log")
         axis.grid(alpha=0.3)
-    panels[0].set_ylabel("milliseconds, median")
+    for first in axes[:, 0]:
+        first.set_ylabel("milliseconds, median")
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="lower center", ncol=len(labels), frameon=False)
-    figure.tight_layout(rect=(0, 0.08, 1, 1))
+    figure.tight_layout(rect=(0, 0.3 / size[1], 1, 1))
     figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
