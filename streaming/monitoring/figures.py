@@ -122,6 +122,13 @@ class ServiceFigures:
     feed: FeedStatus
     triggers_paused: bool
 
+    @property
+    def feed_age(self) -> float | None:
+        """Seconds since the last tick, which may have come while the figures were gathered."""
+        if self.feed.last_tick is None:
+            return None
+        return max(0.0, self.at.timestamp() - self.feed.last_tick)
+
 
 def service_figures() -> ServiceFigures:
     """Gather the figures: two queries and a few counts in Redis, however long the history is."""

@@ -126,9 +126,7 @@ def _figures(figures: ServiceFigures) -> dict[str, Any]:
     """What the template shows."""
     longest = max((lane.waiting for lane in figures.lanes), default=0) or 1
     slowest = max((method.ran.p99 or 0.0 for method in figures.methods), default=0.0) or 1.0
-    feed_age = None
-    if figures.feed.last_tick is not None:
-        feed_age = seconds(max(0.0, figures.at.timestamp() - figures.feed.last_tick))
+    feed_age = None if figures.feed_age is None else seconds(figures.feed_age)
     return {
         "figures": figures,
         "lanes": [(lane, 100 * lane.waiting / longest) for lane in figures.lanes],

@@ -55,8 +55,8 @@ class Command(BaseCommand):
         topics = ", ".join(f"{name}: {n}" for name, n in figures.subscriptions.items())
         cache, feed = figures.cache, figures.feed
         freshness = NO_VALUE
-        if feed.last_tick is not None:
-            age = seconds(figures.at.timestamp() - feed.last_tick)
+        if figures.feed_age is not None:
+            age = seconds(figures.feed_age)
             freshness = f"{feed.name}, last tick {age} ago{', stale' if feed.stale else ''}"
         rows = [
             Row("Connections", str(figures.connections)),

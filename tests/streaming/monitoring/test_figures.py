@@ -1,12 +1,16 @@
 """Figures of the service."""
 
-from datetime import timedelta
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
+from marketdata.models import Source
+from marketdata.quotes import Quote, record_quotes
 from optimization.models import OptimizationRequest, Status
 from optimization.queue import workers
 from optimization.queue.lanes import Lane
@@ -74,3 +78,14 @@ def test_an_empty_service_has_no_percentiles() -> None:
     assert figures.methods == []
     assert Percentiles.of([]) == Percentiles(None, None, None)
     assert figures.feed.stale
+
+
+def test_a_tick_that_came_while_the_figures_were_gathered_is_no_older_than_they() -> None:
+    assert service_figures().feed_age is None
+    record_quotes([Quote("AAPL", 1.0, time.time(), Source.SIMULATED, "simulated")])
+    figures = service_figures()
+    ticked = figures.feed.last_tick
+    assert ticked is not None
+    for later, age in ((2.0, 2.0), (0.0, 0.0), (-0.016, 0.0)):
+        at = datetime.fromtimestamp(ticked + later, UTC)
+        assert replace(figures, at=at).feed_age == pytest.approx(age, abs=1e-5)
