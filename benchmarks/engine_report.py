@@ -7,7 +7,6 @@ from benchmarks.peers import COMPARED, PEERS
 
 OURS, DESCRIBED, ONE_ROW = "quantumedge", "quantumedge, described", "quantumedge, one new row"
 
-
 PANELS = 4
 """Beside each other in a drawing."""
 

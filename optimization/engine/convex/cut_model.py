@@ -6,8 +6,8 @@ costs let them join.
 
 import numpy as np
 
-from optimization.engine.convex.cut_solvers import DaqpCuts, HighsCuts
-from optimization.engine.convex.cuts import Columns, CutOptimum, Cuts
+from optimization.engine.convex.cut_solvers import Columns, DaqpCuts, HighsCuts
+from optimization.engine.convex.cuts import CutOptimum, Cuts
 from optimization.engine.convex.quadratic import PRICING, IntArray
 from optimization.engine.convex.region import Region
 from optimization.engine.errors import SolverFailureError

@@ -4,20 +4,27 @@ Both take cuts as they come and start every solution from the last. An iteration
 microsecond or two; a run of HiGHS takes longer to begin.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import daqp
 import highspy
 import numpy as np
 
-from optimization.engine.convex.cuts import Columns, CutOptimum, Cuts
+from optimization.engine.convex.cuts import CutOptimum, Cuts
 from optimization.engine.convex.highs import (
     LinearProgramme,
     SparseMatrix,
     check_optimal,
     new_highs,
 )
-from optimization.engine.convex.quadratic import ENDLESS, EQUALITY, OPTIMAL, PRIMAL_TOLERANCE
+from optimization.engine.convex.quadratic import (
+    ENDLESS,
+    EQUALITY,
+    OPTIMAL,
+    PRIMAL_TOLERANCE,
+    IntArray,
+)
+from optimization.engine.convex.region import Region
 from optimization.engine.errors import SolverFailureError
 from optimization.engine.problem import FloatArray
 
@@ -35,6 +42,58 @@ MOST_ITERATIONS = 50_000
 
 RESTING = -1e-3
 """What tells DAQP that a new variable rests at its lower bound: the sign of a multiplier."""
+
+
+class Columns(NamedTuple):
+    """What a region is for some of its assets, while the others rest at their smallest weights.
+
+    Attributes:
+        assets: Which, by index, shape (k,), or all of them.
+        rest: What the others weigh, shape (n,).
+        lower: Shape (k,).
+        upper: Shape (k,).
+        low: Smallest values of the rows, shape (r,).
+        high: Largest values of the rows, shape (r,).
+        matrix: The rows, shape (r, k).
+    """
+
+    assets: IntArray | slice
+    rest: FloatArray
+    lower: FloatArray
+    upper: FloatArray
+    low: FloatArray
+    high: FloatArray
+    matrix: FloatArray
+
+    @classmethod
+    def of(cls, region: Region, assets: IntArray) -> "Columns":
+        """Those of some assets."""
+        limits, rest = region.limits, region.lower.copy()
+        rest[assets] = 0.0
+        some = slice(None) if len(assets) == region.n_assets else assets
+        low, high, matrix = limits.low, limits.high, limits.matrix
+        if rest.any():
+            resting = matrix @ rest
+            low, high = low - resting, high - resting
+        lower, upper = region.lower[some], region.upper[some]
+        return cls(some, rest, lower, upper, low, high, matrix[:, some])
+
+    def places(self, fewer: "Columns") -> IntArray:
+        """Where the assets of others are among these."""
+        every = np.arange(len(self.rest))
+        return np.searchsorted(every[self.assets], every[fewer.assets])
+
+    def whole(self, weights: FloatArray) -> FloatArray:
+        """Weights of all assets, shape (n,)."""
+        if isinstance(self.assets, slice):
+            return weights
+        every = self.rest.copy()
+        every[self.assets] = weights
+        return every
+
+    def offsets(self, cuts: Cuts) -> FloatArray:
+        """Those of cuts, with what the assets add that rest."""
+        return cuts.offsets + cuts.slopes @ self.rest if self.rest.any() else cuts.offsets
 
 
 class DaqpCuts:

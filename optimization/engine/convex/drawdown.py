@@ -80,7 +80,10 @@ class _Cutting:
 
     def cut(self, falls: Falls) -> bool:
         """Give the model what is new in these falls: whether anything is."""
-        cuts = self._drawdowns.cuts(falls)
+        return self.take(falls, self._drawdowns.cuts(falls))
+
+    def take(self, falls: Falls, cuts: Cuts) -> bool:
+        """The same where it is known already what cuts they make."""
         names = cuts.names()
         fresh = [name not in self._known for name in names]
         if not any(fresh):
@@ -120,14 +123,15 @@ def minimise_drawdown(instance: Instance, start: DrawdownStart | None = None) ->
     known = drawdowns.recall(start.holding) if start and start.holding else None
     least, falls = drawdowns.in_units_of(best)
     others = FIRST_ASSETS if start is None else OTHER_ASSETS
-    assets = _first_assets(instance.region, best, drawdowns.cuts(falls), others)
+    cuts = drawdowns.cuts(falls)
+    assets = _first_assets(instance.region, best, cuts, others)
     model = CutModel(instance.region, GROUPS, assets)
     cutting = _Cutting(drawdowns, model)
     if known is not None:
         cutting.cut(known)
         model.begin_at(best)
         reach = 1.0
-    cutting.cut(falls)
+    cutting.take(falls, cuts)
     for portfolio in begun[:-1]:
         cutting.cut(drawdowns.at(portfolio)[1])
     for _ in range(ROUNDS):

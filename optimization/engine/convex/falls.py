@@ -44,25 +44,28 @@ class Falls(NamedTuple):
     groups: IntArray
 
     @classmethod
+    def of(cls, starts: IntArray, ends: IntArray, counts: IntArray, groups: IntArray) -> "Falls":
+        """Those of cuts that have so many each."""
+        return cls(starts, ends, counts.cumsum() - counts, counts, groups)
+
+    @classmethod
     def joined(cls, parts: list["Falls"]) -> "Falls":
         """All cuts of several, in their order."""
         starts, ends, _, counts, groups = map(np.concatenate, zip(*parts, strict=True))
-        return cls(starts, ends, counts.cumsum() - counts, counts, groups)
+        return cls.of(starts, ends, counts, groups)
 
     def only(self, kept: Mask) -> "Falls":
         """Those of some cuts, given by a mask of shape (k,)."""
         inside, counts = kept.repeat(self.counts), self.counts[kept]
-        first = counts.cumsum() - counts
-        return Falls(self.starts[inside], self.ends[inside], first, counts, self.groups[kept])
+        return Falls.of(self.starts[inside], self.ends[inside], counts, self.groups[kept])
 
     def from_next(self) -> "Falls":
         """What is left of them for a window that begins a period later."""
         inside = self.ends > 1
         counts = np.add.reduceat(inside.astype(np.intp), self.first)
         kept = counts > 0
-        counts = counts[kept]
         starts, ends = np.maximum(self.starts[inside] - 1, 0), self.ends[inside] - 1
-        return Falls(starts, ends, counts.cumsum() - counts, counts, self.groups[kept])
+        return Falls.of(starts, ends, counts[kept], self.groups[kept])
 
 
 @dataclass(frozen=True)
